@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talking to Microsoft's sign-in service through msal (private to the collection).
+
+Everything that goes wrong is raised as one SignInError, whose name stands in _signin_errors. It never carries msal's own
+exception: their texts can quote Microsoft's whole answer, tokens included.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+import time
+
+from . import _signin_errors, _tokens
+
+CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+TIMEOUT = (10, 30)  # seconds to connect, and to wait for an answer
+PENDING = ("authorization_pending", "slow_down")
+
+
+class MsalMissingError(Exception):
+    """The library msal is not installed."""
+
+
+class SignInError(Exception):
+    """A sign-in or renewal failed.
+
+    name:      which entry of the catalogue.
+    happened:  what happened, in one or two sentences.
+    remedy:    what to do.
+    answer:    what may be shown of Microsoft's answer (dict), empty if there is none.
+    transient: the same may work later, without anybody doing anything.
+    """
+
+    def __init__(self, name, identity, detail="", answer=None):
+        entry = _signin_errors.BY_NAME[name]
+        said = (answer or {}).get("error_description")
+        self.name = name
+        self.happened = " ".join(part for part in (entry.happened.format_map(identity), detail, f"Microsoft said: {said}" if said else "") if part)
+        self.remedy = entry.remedy.format_map(identity)
+        self.answer = answer or {}
+        self.transient = entry.transient
+        super().__init__(f"{self.happened} {self.remedy}")
+
+
+def open_app(identity):
+    """Return msal's application for an identity, after it has found the sign-in service."""
+    msal, requests = _libraries()
+    session = requests.Session()
+    session.trust_env = False  # Environment variables could name another CA bundle or a proxy.
+    session.verify = CA_BUNDLE
+    session.max_redirects = 0  # A redirect would carry tokens elsewhere.
+    session.hooks["response"] = [_raise_for_server_errors]  # Each version of msal does something else here.
+    session.request = functools.partial(session.request, timeout=TIMEOUT)
+    return _ask(identity, lambda: msal.PublicClientApplication(
+        identity["client_id"],
+        authority=f"https://{identity['login_host']}/{identity['tenant_id']}",
+        http_client=session,
+        instance_discovery=False,
+    ))
+
+
+def _libraries():
+    try:
+        import msal
+        import requests
+    except ImportError:
+        missing = True
+    else:
+        missing = False
+    if missing:
+        raise MsalMissingError("msal is not installed")
+    logging.getLogger("msal").setLevel(logging.CRITICAL + 1)  # It logs answers that it cannot read, tokens included.
+    return msal, requests
+
+
+def _raise_for_server_errors(response, *_args, **_kwargs):
+    if response.status_code >= 500:
+        response.raise_for_status()
+
+
+def start_device_flow(identity):
+    """Ask Microsoft for a code that a person enters to sign the relay in. Returns msal's flow: it holds a secret."""
+    app = open_app(identity)
+    flow = _ask(identity, lambda: app.initiate_device_flow([identity["scope"]]))
+    if "user_code" not in flow:
+        raise _refusal(flow, identity)
+    if not (re.fullmatch(r"[\w-]{1,40}", flow["user_code"]) and re.fullmatch(r"https://[!-~]{1,200}", flow["verification_uri"])):
+        raise SignInError("unexpected_answer", identity)  # It will be printed on somebody's terminal.
+    return flow
+
+
+def finish_device_flow(identity, flow, sleep=time.sleep, clock=time.time):
+    """Wait until the person has signed in, asking as often as Microsoft wants it. Returns Microsoft's answer.
+
+    Trouble on the way does not end it: the person may be typing. Raises SignInError when the sign-in failed for good,
+    or when the code has expired.
+    """
+    trouble = None
+    app = None
+    while clock() < flow["expires_at"]:
+        try:
+            app = app or open_app(identity)
+            answer = _ask(identity, lambda: app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True))
+            if "access_token" in answer:
+                return answer
+            trouble = None
+            if answer.get("error") not in PENDING:
+                raise _refusal(answer, identity)
+        except SignInError as error:
+            if not error.transient:
+                raise
+            trouble = error
+        sleep(flow["interval"])
+    raise SignInError("code_expired", identity, f"At the end: {trouble.happened}" if trouble else "")
+
+
+def refresh(identity, refresh_token):
+    """Exchange a refresh token for new tokens. Returns Microsoft's answer."""
+    app = open_app(identity)
+    answer = _ask(identity, lambda: app.acquire_token_by_refresh_token(refresh_token, [identity["scope"]]))
+    if "access_token" not in answer:
+        raise _refusal(answer, identity)
+    return answer
+
+
+def check_result(identity, answer):
+    """Raise SignInError unless Microsoft's answer is a renewable token of this identity's, for its service and permission."""
+    if not answer.get("refresh_token"):
+        raise SignInError("no_refresh_token", identity)
+    about_person = answer.get("id_token_claims") or {}
+    about_access = _tokens.claims(answer["access_token"])
+    wrong = _tokens.mismatch(dict(about_person, aud=None, azp=about_person.get("aud")), identity) or _tokens.mismatch(about_access, identity)
+    if wrong:
+        raise SignInError(wrong[0], identity, wrong[1])
+    if not (_tokens.person_of(about_person) or _tokens.person_of(about_access)):
+        raise SignInError("wrong_person", identity, "It does not say whose it is.")
+    granted = str(about_access.get("scp") or answer.get("scope") or "").lower().split()
+    if not any(scope.rpartition("/")[2] == _tokens.permission(identity) for scope in granted):
+        raise SignInError("wrong_scope", identity, "It does not say that it allows it.")
+
+
+def _ask(identity, call):
+    """Return what `call` returns; turn every exception of msal and requests into a SignInError without a trace of it."""
+    msal, requests = _libraries()
+    try:
+        return call()
+    except (requests.RequestException, msal.exceptions.MsalError, KeyError, ValueError, RuntimeError) as error:
+        problem = _named(error, identity, requests)
+    raise problem
+
+
+def _named(error, identity, requests):
+    known = requests.exceptions
+    if isinstance(error, known.SSLError):
+        return SignInError("tls_failure", identity, _reason(error))
+    if isinstance(error, known.HTTPError):
+        return SignInError("service_trouble", identity, f"It answered HTTP {error.response.status_code}.")
+    if isinstance(error, (known.ConnectionError, known.Timeout)):
+        return SignInError("sign_in_page_unreachable", identity, _reason(error))
+    if isinstance(error, RuntimeError):  # msal up to 1.37 looks at the ID token itself.
+        return SignInError("wrong_client" if "aud (audience)" in str(error) else "clock_wrong", identity)
+    codes = [int(code) for code in re.findall(r"AADSTS(\d+)", str(error.__context__))]
+    if codes:
+        return SignInError(_signin_errors.name_of(None, codes), identity, answer={"error_codes": codes[:1]})
+    return SignInError("unexpected_answer", identity)
+
+
+def _reason(error):
+    """Return the innermost words of a network error, which is the part that a person can use."""
+    found = re.search(r"(certificate verify failed: [^(]*[^( ]|\[Errno -?\d+\] [A-Z][A-Za-z ]+|timed out|[a-z]+ timeout)", str(error))
+    return f"({found.group(1)})" if found else ""
+
+
+def _refusal(answer, identity):
+    """Return the SignInError for an answer of Microsoft's that is not what was asked for."""
+    shown = presentable(answer)
+    return SignInError(_signin_errors.name_of(shown["error"], shown["error_codes"]), identity, answer=shown)
+
+
+def presentable(answer):
+    """Return the parts of an error answer that may be shown: no token, no device code, no trace ids."""
+    lines = str(answer.get("error_description") or "").splitlines() or [""]
+    description = re.split(r" *(?:Trace ID|Correlation ID|Timestamp):", lines[0])[0]
+    codes = answer.get("error_codes") or re.findall(r"^AADSTS(\d+)", description)
+    return {
+        "error": _redacted(answer.get("error")),
+        "error_codes": [int(code) for code in codes if str(code).isdigit()],
+        "error_description": _redacted(description),
+        "correlation_id": _redacted(answer.get("correlation_id")),
+    }
+
+
+def _redacted(text):
+    """Return one short printable line in which nothing is long enough to be a token."""
+    printable = "".join(char for char in str(text or "") if char.isprintable())
+    return re.sub(r"[\w.~+=-]{40,}", "(removed)", printable)[:300]
