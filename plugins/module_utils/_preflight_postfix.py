@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The input checks of role postfix (private to the collection, used on the controller)."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from ._networks import check_networks
+from ._preflight import Wrong, absolute_path, choice, collect, each, host_name, list_of, mail_address, plain, realm, shown, smtp_port, text, whole_number
+from ._preflight_postfix_extra import check_extra_parameters, check_extra_services
+
+PORTS = (25, 587, 465)
+LARGEST_MESSAGE = 157286400    # Microsoft's own limit, as its EHLO says
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+DEFAULT_KEY = "/etc/ssl/private/ssl-cert-snakeoil.key"
+DEFAULT_CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"
+
+
+def problems(settings):
+    """Return what is wrong with the variables of role postfix, as sentences; an empty list when nothing is.
+
+    settings: variable -> value. Other roles' variables may be among them; xoauth2_smtp_host and xoauth2_smtp_port are compared.
+    """
+    settings = plain(settings)
+    return collect(CHECKS, settings, REQUIRED) + contradictions(settings)
+
+
+def contradictions(settings):
+    """Return what is wrong between variables that are each right."""
+    found = []
+    certificate, key = settings.get("postfix_tls_certificate"), settings.get("postfix_tls_key")
+    if certificate and key and (certificate == DEFAULT_CERTIFICATE) != (key == DEFAULT_KEY):
+        other = "postfix_tls_key" if key == DEFAULT_KEY else "postfix_tls_certificate"
+        found.append(
+            f"{other}: still names Debian's own file {shown(settings[other])}, which does not belong to the other half. "
+            "Write both postfix_tls_certificate and postfix_tls_key, for example /etc/ssl/certs/relay.pem and /etc/ssl/private/relay.key."
+        )
+    relayhost, host = settings.get("postfix_relayhost"), settings.get("xoauth2_smtp_host")
+    expected = f"[{host}]:{settings.get('xoauth2_smtp_port', 587)}"
+    if host and isinstance(relayhost, str) and relayhost.lower() != expected.lower():
+        found.append(
+            f"postfix_relayhost: {shown(relayhost)} is not the host that the relay signs in to ({expected}), so every message would go out without a token. "
+            "Write the host in xoauth2_smtp_host and the port in xoauth2_smtp_port, and leave postfix_relayhost out."
+        )
+    return found
+
+
+def check_ports(value):
+    """The ports on which mail is taken."""
+    list_of(value, "a list of ports", "[25, 587, 465]")
+    if not value:
+        raise Wrong("is an empty list, so nobody could hand in mail. Write at least one of 25, 587, 465, for example [587].")
+    each(value, check_port)
+    twice = sorted({port for port in value if value.count(port) > 1})
+    if twice:
+        raise Wrong(f"names {', '.join(map(str, twice))} twice. Write every port once, for example [25, 587, 465].")
+
+
+def check_port(port):
+    """One of the ports that the role knows, as a number."""
+    if isinstance(port, str) and port.strip().isdigit():
+        raise Wrong(f"{shown(port)} is text. Write the number without quotes, for example 587.")
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise Wrong(f"{shown(port)} is not a port. Write numbers, for example [25, 587, 465].")
+    if port not in PORTS:
+        raise Wrong(f"{port} is not a port of this role. Write some of 25, 587, 465; any other port is a service of its own in postfix_extra_services.")
+
+
+def check_relayhost(value):
+    """[name]:port: without brackets Postfix would look for MX records and hand the token to whom they name."""
+    example = "[smtp.office365.com]:587"
+    text(value, "the host that takes the mail", example)
+    remedy = f"Write [name]:port, for example {example}."
+    if re.search(r"[\s,]", value):
+        raise Wrong(f"{shown(value)} holds a blank or a comma; exactly one host is wanted. {remedy}")
+    if "://" in value or re.match(r"(smtp|lmtp|relay|inet):", value):
+        raise Wrong(f"{shown(value)} has a protocol in front. {remedy}")
+    if not value.startswith("["):
+        raise Wrong(f"{shown(value)} has no brackets, so Postfix would ask DNS for MX records and send the token to the hosts that they name. {remedy}")
+    parts = re.fullmatch(r"\[([^\[\]]*)\](?::(.*))?", value)
+    if not parts:
+        raise Wrong(f"{shown(value)} is not a host in brackets. {remedy}")
+    name, port = parts.groups()
+    try:
+        host_name(name)
+    except Wrong:
+        raise Wrong(f"{shown(value)}: {shown(name)} is not a full host name; the certificate is checked against the name. {remedy}") from None
+    if port is None:
+        raise Wrong(f"{shown(value)} has no port, and Microsoft takes this mail on 587 only. {remedy}")
+    smtp_port(port)
+
+
+def check_pem(value, what, example):
+    """The path of a PEM file."""
+    absolute_path(value, f"the path of {what} on the relay", example)
+    if re.search(r"\.(p12|pfx|jks|der)$", value, re.IGNORECASE):
+        raise Wrong(f"{shown(value)} is not a PEM file. Convert it ('openssl pkcs12 -in FILE -nodes -out relay.pem') and write its path, for example {example}.")
+
+
+def check_sender_address(value):
+    """The address as which everything leaves; empty: senders stay as they are."""
+    if value != "":
+        mail_address(value, "the mailbox, or '' to leave all senders as they are")
+
+
+def check_size(value):
+    """The largest message, in bytes."""
+    unit = re.fullmatch(r"([0-9]{1,6}) ?(k|m|g)i?b?", value, re.IGNORECASE) if isinstance(value, str) else None
+    if unit:
+        size = int(unit[1]) * 1024 ** ("kmg".index(unit[2].lower()) + 1)
+        raise Wrong(f"{shown(value)} has a unit. Write bytes, for example {min(size, LARGEST_MESSAGE)}.")
+    whole_number(value, 102400, LARGEST_MESSAGE, "bytes (36700160 are 35 MiB, Microsoft's usual limit; 157286400 is its largest)")
+
+
+def check_time(value, shortest, longest, example):
+    """A time as Postfix writes it; with its unit, because Postfix's default unit is not the same everywhere."""
+    remedy = f"Write a number with s, m, h, d or w behind it, from {shortest} to {longest}, for example {example}."
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,9}[smhdw]", value):
+        raise Wrong(f"{shown(value)} is not a time with its unit. {remedy}")
+    if not seconds(shortest) <= seconds(value) <= seconds(longest):
+        raise Wrong(f"{shown(value)} is out of range. {remedy}")
+
+
+def seconds(time):
+    """Return the seconds of a time such as 5d."""
+    return int(time[:-1]) * SECONDS[time[-1]]
+
+
+per_minute = partial(whole_number, low=0, high=1_000_000, meaning="how many one client address may have (0 switches the limit off)")
+
+REQUIRED = ("postfix_hostname", "postfix_domain")
+CHECKS = {
+    "postfix_hostname": partial(host_name, what="the full name of the relay", example="relay.example.org"),
+    "postfix_domain": partial(host_name, what="the mail domain", example="example.org"),
+    "postfix_trusted_networks": check_networks,
+    "postfix_ports": check_ports,
+    "postfix_inet_protocols": partial(choice, choices=("all", "ipv4", "ipv6")),
+    "postfix_relayhost": check_relayhost,
+    "postfix_tls_certificate": partial(check_pem, what="the certificate", example="/etc/ssl/certs/relay.pem"),
+    "postfix_tls_key": partial(check_pem, what="the key", example="/etc/ssl/private/relay.key"),
+    "postfix_sasl_realm": realm,
+    "postfix_sender_address": check_sender_address,
+    "postfix_message_size_limit": check_size,
+    "postfix_client_connection_count_limit": per_minute,
+    "postfix_client_connection_rate_limit": per_minute,
+    "postfix_client_message_rate_limit": per_minute,
+    "postfix_client_auth_rate_limit": per_minute,
+    "postfix_destination_concurrency": partial(
+        whole_number, low=1, high=3, meaning="how many connections to Microsoft may be open at once (it refuses more than 3 per mailbox)"
+    ),
+    "postfix_destination_rate_delay": partial(check_time, shortest="0s", longest="1h", example="1s"),
+    "postfix_queue_lifetime": partial(check_time, shortest="1h", longest="100d", example="5d"),
+    "postfix_extra_parameters": check_extra_parameters,
+    "postfix_extra_services": check_extra_services,
+}
