@@ -45,7 +45,8 @@ def main(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--testbed", default="lab", metavar="NAME", help="which test network (default: lab)")
     parser.add_argument("command", help="up, down, hosts, or a command for the stand-in")
-    parser.add_argument("--relay", action="append", metavar="NAME=IMAGE", help="up: a host that becomes a relay, debian12, debian13 or debian14 (default: relay=debian14)")
+    parser.add_argument("--relay", action="append", metavar="NAME=IMAGE",
+                        help="up: a host that becomes a relay, from image debian12, debian13 or debian14 (default: relay=debian14)")
     parser.add_argument("--json", action="store_true", help="hosts: print everything as JSON")
     known, rest = parser.parse_known_args(arguments)
     try:

@@ -76,7 +76,7 @@ def namespace():
             deadline = time.monotonic() + 10
             while living_holder() is None:
                 if holder.poll() is not None or time.monotonic() > deadline:
-                    raise LabError("this host has no cgroup v2 and does not let root mount it privately: use a machine with cgroup v2 mounted at /sys/fs/cgroup")
+                    raise LabError("this host has no cgroup v2 and does not let root mount it privately: mount it at /sys/fs/cgroup")
                 time.sleep(0.05)
             pid = holder.pid
             enter_and_run(pid, ["true"])

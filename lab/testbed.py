@@ -27,8 +27,9 @@ TESTBEDS = TREE / ".cache" / "testbeds"
 KEY = TREE / ".cache" / "ssh" / "key"
 # Two clones on one machine must not meet.
 PREFIX = f"m365-{zlib.crc32(str(TREE).encode()):08x}"
-# Room for systemd in a container on hosts that limit root itself.
-BOOT = ["--systemd=always", "--privileged", "--pids-limit=-1", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"]
+# Where root itself is limited, a container must not ask for more.
+LIMITS = ["--privileged", "--pids-limit=-1", "--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096"]
+BOOT = ["--systemd=always"]
 LAB_ADDRESS, FIRST_RELAY, CLIENT_ADDRESS = 2, 10, 40
 # The part of the network whose hosts the relays trust; the controller (.1) is a stranger.
 TRUSTED_BITS = {4: 27, 6: 123}
@@ -82,7 +83,7 @@ def start(container, image, network, pair, *options):
     """Start one container at fixed addresses."""
     podman("rm", "--force", "--time", "0", container, check=False)
     podman("run", "--detach", "--name", container, "--hostname", container.rsplit("-", 1)[-1],
-           "--network", f"{network}:ip={pair[0]},ip6={pair[1]}", *options, images.reference(image))
+           "--network", f"{network}:ip={pair[0]},ip6={pair[1]}", *LIMITS, *options, images.reference(image))
 
 
 def ssh_key():
@@ -135,7 +136,7 @@ def up(name, hosts, say=tell):
     subnets = create_network(network)
     lab = addresses(subnets, LAB_ADDRESS)
     say(f"starting the test network {name}: the stand-in for Microsoft 365, a client, {', '.join(f'{host} ({image})' for host, image in hosts.items())}")
-    start(f"{network}-m365", "m365", network, lab, "--init", "--volume", f"{TREE / 'lab'}:/lab:ro", "--workdir", "/lab",
+    start(f"{network}-m365", "m365", network, lab, "--volume", f"{TREE / 'lab'}:/lab:ro", "--workdir", "/lab",
           "--env", f"M365_ADDRESSES={' '.join(lab)}", "--env", f"M365_UPSTREAM_DNS={upstream_dns()}", "--dns", lab[0])
     machines = {host: {"image": image, "addresses": addresses(subnets, FIRST_RELAY + number)} for number, (host, image) in enumerate(hosts.items())}
     machines["client"] = {"image": "client", "addresses": addresses(subnets, CLIENT_ADDRESS)}
@@ -146,7 +147,8 @@ def up(name, hosts, say=tell):
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         for job in [pool.submit(prepare_host, f"{network}-{host}", authority) for host in machines]:
             job.result()
-    trusted = [str(ipaddress.ip_interface(f"{address}/{TRUSTED_BITS[ipaddress.ip_address(address).version]}").network) for address in machines["client"]["addresses"]]
+    trusted = [str(ipaddress.ip_network(f"{address}/{TRUSTED_BITS[ipaddress.ip_address(address).version]}", strict=False))
+               for address in machines["client"]["addresses"]]
     testbed = {"name": name, "network": network, "subnets": subnets, "control": control, "lab": lab, "trusted": trusted, "hosts": machines}
     write_description(name, testbed, authority)
     say(f"the test network is up ({time.monotonic() - started:.0f} s)")
@@ -163,6 +165,7 @@ def write_description(name, testbed, authority):
         "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR",
     }
     relays = {host: {"ansible_host": machine["addresses"][0]} for host, machine in testbed["hosts"].items() if host != "client"}
+    common["testbed"] = testbed
     inventory = {"all": {"vars": common, "children": {
         "m365_relays": {"hosts": relays},
         "clients": {"hosts": {"client": {"ansible_host": testbed["hosts"]["client"]["addresses"][0]}}},

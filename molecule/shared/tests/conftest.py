@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of a running relay have in common: the test network, the stand-in for Microsoft, and mail."""
+
+from __future__ import annotations
+
+import email.message
+import json
+import pathlib
+import smtplib
+import ssl
+import time
+import uuid
+
+import control
+import pytest
+
+TREE = pathlib.Path(__file__).resolve().parents[3]
+MAILBOX = "scans@corp.test"
+RECIPIENT = "alice@partner.test"
+PASSWORDS = {"scanner": "planted-Pa55word-scanner", "printer": "planted-Pa55word-printer"}
+
+
+def pytest_addoption(parser):
+    """The name of the running test network, which is the scenario's."""
+    parser.addoption("--testbed", required=True)
+
+
+@pytest.fixture(scope="session")
+def bed(request):
+    """The test network: addresses of everybody in it."""
+    return json.loads((TREE / ".cache" / "testbeds" / request.config.getoption("--testbed") / "testbed.json").read_text(encoding="utf-8"))
+
+
+class Lab:
+    """The stand-in for Microsoft 365, as a test sees it."""
+
+    def __init__(self, url):
+        self.url = url
+
+    def __call__(self, method, path, body=None):
+        return control.call(self.url, method, path, body)
+
+    def delivered(self, message_id, seconds=60):
+        """Wait until the message with this Message-ID was accepted; return all its copies."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [message for message in self("GET", "/inbox?data=1") if message["message_id"] == message_id]
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def lab(bed):
+    """The stand-in, with no fault and no limit that an earlier test left behind."""
+    there = Lab(bed["control"])
+    there("POST", "/reset")
+    there("POST", "/settings", {"rate_limit": 0})
+    return there
+
+
+@pytest.fixture
+def client(bed, host):
+    """The machine in the trusted network that has users' mail programs."""
+    return host.get_host("ansible://client", ansible_inventory=str(TREE / ".cache" / "testbeds" / bed["name"] / "inventory.json"))
+
+
+def unverified():
+    """A TLS context for a relay with a self-signed certificate; who answers is not what these tests ask."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def message(sender=MAILBOX, recipient=RECIPIENT, subject="test"):
+    """Return a small message with a Message-ID of its own."""
+    mail = email.message.EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = sender, recipient, subject
+    mail["Message-ID"] = f"<{uuid.uuid4()}@corp.test>"
+    mail.set_content("A line of text.\n")
+    return mail
+
+
+def connect(address, port):
+    """Open a session as a mail program does: TLS from the start on 465, STARTTLS elsewhere."""
+    if port == 465:
+        return smtplib.SMTP_SSL(address, port, timeout=20, context=unverified())
+    session = smtplib.SMTP(address, port, timeout=20)
+    session.starttls(context=unverified())
+    return session
+
+
+def submit(address, port=587, login="scanner", **fields):
+    """Hand a message to the relay with SMTP AUTH; return its Message-ID."""
+    mail = message(**fields)
+    with connect(address, port) as session:
+        session.login(login, PASSWORDS[login.partition("@")[0]])
+        session.send_message(mail)
+    return mail["Message-ID"]
