@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import email.message
+import hashlib
 import json
+import os
 import pathlib
 import smtplib
 import ssl
+import subprocess
 import time
 import uuid
 
 import control
 import pytest
+import testinfra
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
 MAILBOX = "scans@corp.test"
@@ -50,19 +54,63 @@ class Lab:
             time.sleep(0.2)
 
 
+@pytest.fixture(scope="session")
+def microsoft(bed):
+    """The stand-in as it is."""
+    return Lab(bed["control"])
+
+
 @pytest.fixture
-def lab(bed):
+def lab(microsoft):
     """The stand-in, with no fault and no limit that an earlier test left behind."""
-    there = Lab(bed["control"])
+    there = microsoft
     there("POST", "/reset")
     there("POST", "/settings", {"rate_limit": 0})
     return there
 
 
+@pytest.fixture(scope="session")
+def inventories(bed):
+    """The inventories that the scenario deploys with."""
+    return [str(TREE / ".cache" / "testbeds" / bed["name"] / "inventory.json"), str(TREE / "molecule" / "shared" / "inventory")]
+
+
 @pytest.fixture
-def client(bed, host):
+def client(inventories):
     """The machine in the trusted network that has users' mail programs."""
-    return host.get_host("ansible://client", ansible_inventory=str(TREE / ".cache" / "testbeds" / bed["name"] / "inventory.json"))
+    return testinfra.get_host("ansible://client", ansible_inventory=inventories[0])
+
+
+@pytest.fixture(scope="session")
+def play(inventories):
+    """Run a playbook of the collection as an administrator does; give the finished process, with its output."""
+    def run(name, *arguments, variables=None):
+        command = ["ansible-playbook", *(f"--inventory={inventory}" for inventory in inventories), f"simple_m365.relay.{name}", *arguments]
+        if variables:
+            command += ["--extra-vars", json.dumps(variables)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
+    return run
+
+
+def token_file(host):
+    """Return the content of the relay's token file."""
+    return host.check_output("cat /var/lib/m365-relay/tokens/%s", MAILBOX)
+
+
+def fingerprint(host):
+    """Return one figure for everything on the host that the collection may write."""
+    listing = host.check_output(
+        "cd / && find etc var/lib/m365-relay usr/local -xdev '(' -type f -o -type l ')' -printf '%%p %%m %%u %%g %%l\n' -exec sha256sum '{}' + | sort")
+    return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def wait_for(what, ready, seconds=60):
+    """Ask until the answer is true; return it, or fail naming what was waited for."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ready()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} seconds"
+        time.sleep(0.2)
+    return answer
 
 
 def unverified():

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""While something is broken mail waits; when it is mended every message arrives, once. Nothing bounces."""
+
+from __future__ import annotations
+
+import collections
+import json
+
+import pytest
+from conftest import MAILBOX, RECIPIENT, connect, message, submit, token_file, wait_for
+
+EXPIRE = r"""
+import json, os
+path = "/var/lib/m365-relay/tokens/%s"
+token = json.load(open(path))
+token["expiry"] = "1"
+with open(path, "r+") as stream:
+    stream.truncate(0); json.dump(token, stream)
+"""
+
+
+def expire(host):
+    """Make the relay believe that its access token has run out, as it does every hour."""
+    host.run_test("python3 -c %s", EXPIRE % MAILBOX)
+
+
+def queue(host):
+    """Return the messages that wait on the relay."""
+    return [json.loads(line) for line in host.check_output("postqueue -j").splitlines()]
+
+
+def refreshes_by_the_plugin(lab):
+    """Return the token requests that came from the plugin (libcurl) itself."""
+    return [event for event in lab("GET", "/requests") if event.get("grant") == "refresh_token" and "curl" in str(event.get("user_agent"))]
+
+
+def hand_over(bed, count):
+    """Give the relay this many messages over a few sessions; return their Message-IDs."""
+    sent = []
+    for start in range(0, count, 100):
+        with connect(bed["hosts"]["relay"]["addresses"][0], 587) as session:
+            session.login("scanner", "planted-Pa55word-scanner")
+            for _ in range(start, min(start + 100, count)):
+                mail = message()
+                session.send_message(mail)
+                sent.append(mail["Message-ID"])
+    return sent
+
+
+def all_deferred(host, count):
+    """Return the queue once all its messages have been tried in vain."""
+    waiting = queue(host)
+    tried = [item for item in waiting if item["queue_name"] == "deferred" and any(recipient.get("delay_reason") for recipient in item["recipients"])]
+    return tried if len(tried) == count else None
+
+
+def assert_all_arrive_once(lab, host, sent):
+    """Wait until the queue is empty; every message was accepted exactly once, and nothing else."""
+    host.run_test("postqueue -f")
+    wait_for("an empty queue", lambda: not queue(host), seconds=240)
+    copies = collections.Counter(item["message_id"] for item in lab("GET", "/inbox"))
+    assert copies == collections.Counter(sent)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fast(play):
+    """Deploy without the pause between messages: these tests are about loss, not about Microsoft's limits."""
+    for variables in ({"postfix_destination_rate_delay": "0s"}, {}):
+        done = play("site", variables=variables)
+        assert done.returncode == 0, done.stdout
+        if variables:
+            yield
+
+
+def test_an_expired_access_token_is_renewed_once_and_mail_flows(bed, lab, host):
+    expire(host)
+    assert len(lab.delivered(submit(bed["hosts"]["relay"]["addresses"][0]))) == 1
+    assert len(lab.delivered(submit(bed["hosts"]["relay"]["addresses"][0]))) == 1
+    assert len(refreshes_by_the_plugin(lab)) == 1
+
+
+OUTAGES = ["down_smtp", "down_signin", "wrong_name", "expired_certificate", "untrusted_ca", "dns_servfail", "dns_nxdomain"]
+
+
+@pytest.mark.parametrize("fault", OUTAGES)
+def test_mail_waits_while_microsoft_cannot_be_reached_and_arrives_afterwards(bed, lab, host, fault):
+    expire(host)  # so that the sign-in service is needed too
+    lab("POST", "/faults", {"name": fault})
+    sent = hand_over(bed, 5)
+    wait_for("five deferred messages", lambda: all_deferred(host, 5))
+    assert lab("GET", "/inbox") == []
+    lab("DELETE", "/faults")
+    assert_all_arrive_once(lab, host, sent)
+
+
+def test_a_batch_of_500_messages_handed_over_during_an_outage_arrives_complete(bed, lab, host):
+    lab("POST", "/faults", {"name": "down_smtp"})
+    sent = hand_over(bed, 500)
+    wait_for("500 deferred messages", lambda: all_deferred(host, 500))
+    lab("DELETE", "/faults")
+    assert_all_arrive_once(lab, host, sent)
+
+
+def test_with_a_revoked_refresh_token_mail_waits_until_somebody_signs_in_again(bed, lab, host, play):
+    before = token_file(host)
+    expire(host)
+    lab("POST", "/revoke", {"account": MAILBOX})
+    sent = hand_over(bed, 5)
+    wait_for("five deferred messages", lambda: all_deferred(host, 5))
+    assert RECIPIENT in host.check_output("postqueue -p")
+    lab("POST", "/person", {"account": MAILBOX})
+    done = play("site", variables={"postfix_destination_rate_delay": "0s"})
+    assert done.returncode == 0, done.stdout
+    assert token_file(host) != before
+    assert_all_arrive_once(lab, host, sent)
