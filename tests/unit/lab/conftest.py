@@ -141,5 +141,5 @@ def running(tmp_path_factory):
 @pytest.fixture
 def lab(running):
     running.control("POST", "/reset")
-    running.set(interval=0, latency=0)
+    running.set(interval=1, slow_down=False)
     return running

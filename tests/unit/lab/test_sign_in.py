@@ -131,7 +131,7 @@ def test_expired(lab):
 
 
 def test_polling_too_fast_is_told_to_slow_down(lab):
-    lab.set(interval=5)
+    lab.set(slow_down=True)
     app, flow = start(lab)
     assert poll(app, flow)["error"] == "authorization_pending"
     assert poll(app, flow)["error"] == "slow_down"
