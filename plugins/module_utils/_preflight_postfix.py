@@ -95,7 +95,7 @@ def check_pem(value, what, example):
     """The path of a PEM file."""
     absolute_path(value, f"the path of {what} on the relay", example)
     if re.search(r"\.(p12|pfx|jks|der)$", value, re.IGNORECASE):
-        raise Wrong(f"{shown(value)} is not a PEM file. Convert it ('openssl pkcs12 -in FILE -nodes -out relay.pem') and write its path, for example {example}.")
+        raise Wrong(f"{shown(value)} is not a PEM file. Write the path of one ('openssl pkcs12 -in FILE -nodes' makes it), for example {example}.")
 
 
 def check_sender_address(value):

@@ -9,7 +9,9 @@ from ._preflight import CONTROL, MOST_PROBLEMS, Wrong, before, collect, each, ke
 
 EXAMPLE = "[{name: scanner, password: ...}]"
 NAME = re.compile(r"[!-~]+")
-NOT_IN_NAMES = {" ": "a blank", ",": "a comma", ":": "a colon: write name and password as two keys", "\"": "a quotation mark", "'": "a quotation mark", "\\": "a backslash"}
+NOT_IN_NAMES = {
+    " ": "a blank", ",": "a comma", ":": "a colon: write name and password as two keys", "\"": "a quotation mark", "'": "a quotation mark", "\\": "a backslash",
+}
 LONGEST_NAME = 64
 LONGEST_PASSWORD = 1024    # what libsasl2 takes
 
