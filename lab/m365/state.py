@@ -17,7 +17,7 @@ DATA_KEPT = 512 * 1024 * 1024  # bytes of raw messages; of older ones the data g
 
 
 def clock() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class State:
@@ -25,10 +25,9 @@ class State:
         self.lock = threading.RLock()
         self.apply = lambda: None  # called after each change of the faults; opens and closes the services
         self.numbers = itertools.count(1)
-        self.codes: dict[str, dict] = {}          # device_code -> its story
-        self.revoked: dict[str, float] = {}       # account -> refresh tokens made before are dead
-        self.access_revoked: dict[str, float] = {}
-        self.spent: set[str] = set()              # refresh tokens used up, for strict rotation
+        self.revoked: dict[str, float] = {}         # account -> refresh tokens made before are dead
+        self.access_revoked: dict[str, float] = {}  # the same for access tokens
+        self.spent: set[str] = set()                # refresh tokens used up, for strict rotation
         self.reset()
 
     def reset(self) -> None:
@@ -37,6 +36,7 @@ class State:
             self.settings = settings.defaults()
             self.directory = directory.start()
             self.faults: list[dict] = []
+            self.codes: dict[str, dict] = {}  # device_code -> its story
             self.person: dict | None = None
             self.inbox: list[dict] = []
             self.requests: collections.deque = collections.deque(maxlen=REQUESTS_KEPT)

@@ -2,10 +2,10 @@
 """A small threaded HTTP server that can be closed and opened again on its port, with or without TLS."""
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import socketserver
-import ssl
 import threading
 
 IDLE = 60  # seconds
@@ -18,7 +18,7 @@ class Drop(Exception):
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 128
-    tls = None       # function that gives the TLS context for a new connection, or None if it is to be cut
+    tls = None  # function that gives the TLS context for a new connection
 
     def __init__(self, address: tuple[str, int], handler):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -34,23 +34,23 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         """Runs in the connection's own thread, so a client that stays silent in the handshake holds up nobody."""
         request.settimeout(IDLE)
         connection = request
+        self.open_sockets.add(connection)
         try:
             if self.tls:
-                connection = self.tls().wrap_socket(request, server_side=True)
-            self.open_sockets.add(connection)
+                connection = self.tls().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                self.open_sockets.add(connection)
+                connection.do_handshake()
             self.RequestHandlerClass(connection, client_address, self)
-        except (OSError, ssl.SSLError, Drop):
+        except (OSError, Drop):
             pass  # the client went away, did not like the certificate, or is to see a cut connection
         finally:
-            self.open_sockets.discard(connection)
+            self.open_sockets -= {request, connection}
             connection.close()
 
     def cut(self) -> None:
         for connection in list(self.open_sockets):
-            try:
+            with contextlib.suppress(OSError):  # it may have gone by itself
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone by itself
 
 
 class Service:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import APP_ONLY, CLIENT, MAILBOX, SCOPE, authenticate, claims
 from control import ControlError
 from m365 import directory
+from tester import APP_ONLY, CLIENT, MAILBOX, SCOPE, authenticate, claims
 
 
 def test_device_code_brings_tokens_that_look_like_entras(lab):
@@ -120,7 +120,7 @@ def test_declined(lab):
 
 def test_expired(lab):
     lab.set(code_lifetime=1)
-    app, flow = start(lab)
+    _app, flow = start(lab)
     assert flow["expires_in"] == 1
     time.sleep(1.05)
     answer = lab.post(f"{directory.CORP}/oauth2/v2.0/token", {
