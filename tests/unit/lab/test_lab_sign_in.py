@@ -217,9 +217,9 @@ def test_a_shorter_life_for_tokens_takes_effect_at_once(lab):
 
 def test_instance_discovery_knows_microsofts_hosts_only(lab):
     ask = f"{lab.authority}/common/discovery/instance?api-version=1.1&authorization_endpoint=https://"
-    good = lab.session().get(ask + f"login.microsoftonline.com/{directory.CORP}/oauth2/v2.0/authorize").json()
+    good = lab.http.get(ask + f"login.microsoftonline.com/{directory.CORP}/oauth2/v2.0/authorize").json()
     assert good["tenant_discovery_endpoint"].endswith(f"/{directory.CORP}/v2.0/.well-known/openid-configuration")
-    assert lab.session().get(ask + "login.example.org/x/oauth2/v2.0/authorize").json()["error"] == "invalid_instance"
+    assert lab.http.get(ask + "login.example.org/x/oauth2/v2.0/authorize").json()["error"] == "invalid_instance"
 
 
 def test_the_request_log_knows_who_asked_and_holds_no_secret(lab, capsys):

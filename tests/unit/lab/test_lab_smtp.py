@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import smtplib
-import ssl
 import time
 
 import pytest
@@ -22,7 +21,7 @@ def test_greeting_and_ehlo_are_exchanges(lab):
         assert client.esmtp_features["size"] == "157286400"
         assert {"pipelining", "dsn", "enhancedstatuscodes", "starttls", "8bitmime", "smtputf8"} <= set(client.esmtp_features)
         assert "auth" not in client.esmtp_features and "chunking" not in client.esmtp_features
-        client.starttls(context=ssl.create_default_context(cafile=lab.ca))
+        client.starttls(context=lab.tls)
         client.ehlo()
         assert client.esmtp_features["auth"].split() == ["LOGIN", "XOAUTH2"] and "starttls" not in client.esmtp_features
         assert client.quit() == (221, b"2.0.0 Service closing transmission channel")

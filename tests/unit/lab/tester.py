@@ -29,6 +29,8 @@ class Tester:
         self.url = f"http://127.0.0.1:{lab.control.port}"
         self.authority = f"https://localhost:{lab.signin.port}"
         self.ca = str(lab.folder / "ca.pem")
+        self.tls = ssl.create_default_context(cafile=self.ca)
+        self.http = self.session()
 
     def control(self, method: str, path: str, body=None):
         return call(self.url, method, path, body)
@@ -64,14 +66,13 @@ class Tester:
         return tokens.access_token(self.lab.keys, **{**claims, **changes})
 
     def post(self, path: str, form: dict, **options) -> requests.Response:
-        return self.session().post(f"{self.authority}/{path}", data=form, **options)
+        return self.http.post(f"{self.authority}/{path}", data=form, **options)
 
     @contextlib.contextmanager
     def smtp(self, tls: bool = True):
-        context = ssl.create_default_context(cafile=self.ca)
         with smtplib.SMTP("localhost", self.lab.smtp.port, timeout=5) as client:
             if tls:
-                client.starttls(context=context)
+                client.starttls(context=self.tls)
                 client.ehlo()
             yield client
 
