@@ -20,10 +20,10 @@ DEFAULT_CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"
 def problems(settings):
     """Return what is wrong with the variables of role postfix, as sentences; an empty list when nothing is.
 
-    settings: variable -> value. Other roles' variables may be among them; xoauth2_smtp_host and xoauth2_smtp_port are compared.
+    settings: variable -> value. Of the role xoauth2, the host, the port and the mailbox should be among them: defaults are made from them.
     """
     settings = plain(settings)
-    return collect(CHECKS, settings, REQUIRED) + contradictions(settings)
+    return collect(CHECKS, settings, REQUIRED, MADE_FROM) + contradictions(settings)
 
 
 def contradictions(settings):
@@ -129,6 +129,7 @@ def seconds(time):
 
 per_minute = partial(whole_number, low=0, high=1_000_000, meaning="how many one client address may have (0 switches the limit off)")
 
+MADE_FROM = {"postfix_sasl_realm": "postfix_domain", "postfix_sender_address": "xoauth2_mailbox"}
 REQUIRED = ("postfix_hostname", "postfix_domain")
 CHECKS = {
     "postfix_hostname": partial(host_name, what="the full name of the relay", example="relay.example.org"),

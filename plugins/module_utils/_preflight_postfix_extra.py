@@ -39,7 +39,7 @@ VARIABLES = {
 
 # Parameters that only the role sets: pattern -> why. IN_MAIN is about main.cf alone, NEVER about a service's own options too.
 IN_MAIN = {
-    r"smtpd_(relay|recipient)_restrictions|smtpd_restriction_classes":
+    r"smtpd_(relay|recipient|data)_restrictions|smtpd_restriction_classes":
         "decides who may relay, and could open the relay (trusted clients belong in postfix_trusted_networks or sasldb_users)",
     r"smtpd_tls_wrappermode|smtpd_sasl_auth_enable": "differs from port to port, and the role sets it for each",
 }
@@ -237,7 +237,7 @@ def check_command(command, chroot):
 
 def check_option(name, value):
     """One option of a service: what main.cf may have, and restrictions that keep strangers out."""
-    if name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions") and not keeps_strangers_out(str(value), name):
+    if name in ("smtpd_relay_restrictions", "smtpd_recipient_restrictions", "smtpd_data_restrictions") and not keeps_strangers_out(str(value), name):
         raise Wrong(f"{name} would open the relay. Write only permit_mynetworks, permit_sasl_authenticated and reject_..., with reject at the end.")
     if name == "mynetworks" and not all(passes(check_network, re.sub(r"[\[\]]", "", word)) for word in words_of(value)):
         raise Wrong(f"{name} holds something that is not a network of your own. Write networks as in postfix_trusted_networks, for example 127.0.0.0/8.")

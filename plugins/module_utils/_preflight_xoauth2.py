@@ -44,16 +44,14 @@ SOURCES = ("debian", "deb", "present")
 def problems(settings):
     """Return what is wrong with the variables of role xoauth2, as sentences; an empty list when nothing is."""
     settings = plain(settings)
-    checks = dict(CHECKS)
-    own_identity = identity_of(settings)
-    if settings.get("xoauth2_identities") in (None, [own_identity]):
-        checks.pop("xoauth2_identities")    # its default: made of the variables that are checked anyway
+    required = REQUIRED
+    if settings.get("xoauth2_identities") in (None, [identity_of(settings)]):
+        unused = ("xoauth2_identities",)    # its default: made of the variables that are checked anyway
     else:
-        checks = {name: check for name, check in checks.items() if name not in SINGLE.values() or settings.get(name)}
-    if own_identity["sign_in_as"] == own_identity["mailbox"]:
-        checks.pop("xoauth2_sign_in_as", None)    # its default: one mistake is told once
-    known = {name: value for name, value in settings.items() if name in checks or name not in CHECKS}
-    return collect(checks, known, [name for name in REQUIRED if name in checks]) + contradictions(settings)
+        unused = [name for name in SINGLE.values() if not settings.get(name)]
+        required = [name for name in REQUIRED if name not in unused]
+    used = {name: value for name, value in settings.items() if name not in unused}
+    return collect(CHECKS, used, required, MADE_FROM) + contradictions(settings)
 
 
 def identity_of(settings):
@@ -69,7 +67,7 @@ def contradictions(settings):
 def identity_contradictions(settings):
     """The ids of one identity, and the two ways to write it."""
     own = identity_of(settings)
-    if own["client_id"] and str(own["client_id"]).lower() == str(own["tenant_id"]).lower():
+    if own["client_id"] not in ("", PLACEHOLDER) and str(own["client_id"]).lower() == str(own["tenant_id"]).lower():
         yield f"xoauth2_client_id: is the same id as xoauth2_tenant_id: one was copied twice. Write the app's own id ({CLIENT_PLACE})."
     identities = settings.get("xoauth2_identities")
     if isinstance(identities, list) and len(identities) == 1 and isinstance(identities[0], dict):
@@ -245,6 +243,7 @@ def check_suite(value):
 
 
 SINGLE = {"mailbox": "xoauth2_mailbox", "tenant_id": "xoauth2_tenant_id", "client_id": "xoauth2_client_id", "sign_in_as": "xoauth2_sign_in_as"}
+MADE_FROM = {"xoauth2_sign_in_as": "xoauth2_mailbox"}
 REQUIRED = ("xoauth2_mailbox", "xoauth2_tenant_id", "xoauth2_client_id")
 CHECKS = {
     "xoauth2_mailbox": partial(mail_address, what="the mailbox that the relay sends as"),

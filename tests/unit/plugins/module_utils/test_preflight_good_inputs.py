@@ -167,6 +167,22 @@ def test_a_missing_mailbox_is_told_once_though_other_defaults_are_made_from_it()
     assert len(_preflight_xoauth2.problems(settings)) == 1
 
 
+MADE_FROM = {
+    "a bad domain, of the realm of role postfix": (_preflight_postfix, {"postfix_domain": "a b", "postfix_sasl_realm": "a b"}, ["postfix_domain"]),
+    "a bad domain, of the realm of role sasldb": (_preflight_sasldb, {"postfix_domain": "a b", "sasldb_realm": "a b"}, ["postfix_domain"]),
+    "no domain, of the realm of role sasldb": (_preflight_sasldb, {"postfix_domain": None, "sasldb_realm": ""}, ["postfix_domain"]),
+    "a realm of its own": (_preflight_sasldb, {"sasldb_realm": "a b"}, ["sasldb_realm"]),
+    "a bad mailbox, of the sender": (_preflight_postfix, {"xoauth2_mailbox": "x", "postfix_sender_address": "x"}, ["xoauth2_mailbox"]),
+    "a sender of its own": (_preflight_postfix, {"postfix_sender_address": "x"}, ["postfix_sender_address"]),
+    "a bad mailbox, of the person": (_preflight_xoauth2, {"xoauth2_mailbox": "x", "xoauth2_sign_in_as": "x", "xoauth2_identities": None}, ["xoauth2_mailbox"]),
+}
+
+
+@pytest.mark.parametrize(("role", "changes", "named"), MADE_FROM.values(), ids=MADE_FROM)
+def test_a_mistake_is_told_of_the_variable_where_it_was_made(role, changes, named):
+    assert [problem.split(":")[0] for problem in role.problems({**SMALLEST, **DEFAULTS, **changes})] == named
+
+
 def test_ten_thousand_accounts_are_checked_in_well_under_a_second():
     users = [{"name": f"user{number}", "password": f"password {number}"} for number in range(10_000)]
     start = time.process_time()
