@@ -19,6 +19,7 @@ from aiosmtpd.smtp import MISSING, AuthResult
 
 from . import access, senders
 from .smtp_replies import REPLIES
+from .web import listen
 
 SIZE = 157286400
 # What aiosmtpd says by itself, in Exchange's words.
@@ -351,8 +352,9 @@ class Service:
 
     async def _open(self) -> None:
         if self.server is None:
-            self.server = await self.loop.create_server(lambda: Submission(self.lab), self.host, self.port, backlog=128)
-            self.port = self.server.sockets[0].getsockname()[1]
+            listener = listen(self.host, self.port)  # asyncio's own would take IPv6 only
+            self.port = listener.getsockname()[1]
+            self.server = await self.loop.create_server(lambda: Submission(self.lab), sock=listener, backlog=128)
 
     async def _close(self) -> None:
         if self.server is None:
