@@ -9,8 +9,10 @@ import json
 import sys
 import threading
 import time
+from pathlib import Path
 
 from . import directory, faults, limits, settings
+from .certificates import write
 
 REQUESTS_KEPT = 50_000
 DATA_KEPT = 512 * 1024 * 1024  # bytes of raw messages; of older ones the data goes, the line in the inbox stays
@@ -43,6 +45,18 @@ class State:
             self.counters: collections.Counter = collections.Counter()
             self.limits = limits.Limits()
         self.apply()
+
+    def save(self, path: Path) -> None:
+        """What has to outlive a restart: codes that somebody is about to type, and what was revoked."""
+        with self.lock:
+            kept = {"codes": self.codes, "revoked": self.revoked, "access_revoked": self.access_revoked, "spent": sorted(self.spent)}
+        write(path, json.dumps(kept).encode())
+
+    def load(self, path: Path) -> None:
+        if path.exists():
+            kept = json.loads(path.read_text())
+            self.codes, self.revoked, self.access_revoked = kept["codes"], kept["revoked"], kept["access_revoked"]
+            self.spent = set(kept["spent"])
 
     # what happened
 

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "lab"))
 
 from m365.lab import Lab
-from tester import Tester
+from tester import LabClient
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,7 @@ def running(tmp_path_factory):
     lab = Lab({"M365_DATA": str(tmp_path_factory.mktemp("lab") / "data"), "M365_BIND": "127.0.0.1",
                "M365_SIGNIN_PORT": "0", "M365_SMTP_PORT": "0", "M365_CONTROL_PORT": "0"})
     lab.start()
-    yield Tester(lab)
+    yield LabClient(lab)
     lab.stop()
 
 

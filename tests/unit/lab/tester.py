@@ -21,7 +21,7 @@ SCOPE = "https://outlook.office.com/SMTP.Send"
 MAILBOX = "scans@corp.test"
 
 
-class Tester:
+class LabClient:
     """What a test needs of the lab: the control API, msal, SMTP."""
 
     def __init__(self, lab: Lab) -> None:
