@@ -173,13 +173,14 @@ def network_problems(parameter, effective):
         yield f"{parameter}: {error}"
         return
     for version, most in MOST_PUBLIC.items():
-        public = 0
-        for network in ipaddress.collapse_addresses(network for network in networks if network.version == version):
-            if version == 6 and any(network.overlaps(other) for other in STANDS_FOR_IPV4) and not network.is_loopback:
-                yield f"{parameter} holds {network}, which stands for IPv4 addresses. Write those IPv4 networks themselves"
-            public += public_addresses(network)
+        merged = list(ipaddress.collapse_addresses(network for network in networks if network.version == version))
+        public = sum(map(public_addresses, merged))
         if public > most:
             yield f"{parameter} trusts {public} public IPv{version} addresses: all of them could send mail without a password. Write only networks of your own"
+            continue
+        for network in merged:
+            if not network.is_loopback and any(network.overlaps(other) for other in STANDS_FOR_IPV4):
+                yield f"{parameter} holds {network}, which stands for IPv4 addresses. Write those IPv4 networks themselves"
 
 
 def public_addresses(network):
