@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import grp
 import os
+import re
 import shutil
 import stat
 import time
@@ -39,6 +40,7 @@ OTHER_SECRETS = b"cmusaslsecret"
 # libsasl2 refuses longer ones: LOGIN takes 1024 bytes for the name and for the password; name@realm has 1024 in all.
 NAME_BYTES = 255
 PASSWORD_BYTES = 1024
+NOT_IN_NAMES = re.compile(r"[ ,:@]")
 USER_KEYS = ("name", "realm", "password", "state")
 
 Decision = namedtuple("Decision", "changed entries added altered removed count")
@@ -128,7 +130,7 @@ def name_problems(what, value):
         return [f"{what} is missing"]
     if not isinstance(value, str):
         return [f"{what} must be text: put it in quotes"]
-    if not value.isprintable() or any(sign in value for sign in " ,:@"):
+    if not value.isprintable() or NOT_IN_NAMES.search(value):
         return [f"{what} must not have spaces, control characters, commas, colons or a further @"]
     if len(encoded(value)) > NAME_BYTES:
         return [f"{what} must not be longer than {NAME_BYTES} bytes"]
