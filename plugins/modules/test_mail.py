@@ -105,7 +105,8 @@ def send(username, password, recipient, sender, timeout):
     parameters = _open_relay.read("/etc/postfix")[0]
     since = time.time()
     try:
-        queue_id = _test_mail.submit(parameters, username, password, sender or recipient, recipient, timeout)
+        queue_id = _test_mail.submit(
+            parameters, username=username, password=password, sender=sender or recipient, recipient=recipient, timeout=timeout)
     except _test_mail.Refused as error:
         return {"outcome": "refused", "reply": str(error), "relay": None, "status_code": None, "queue_id": None}
     return {"queue_id": queue_id, **_test_mail.follow(queue_id, since, timeout)}

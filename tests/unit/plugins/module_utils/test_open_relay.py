@@ -58,7 +58,8 @@ SOUND_CHANGES = {
     "a table in the recipient list": {"smtpd_recipient_restrictions": "check_recipient_access hash:/etc/postfix/vip, permit"},
     "a class that only refuses": {
         "smtpd_restriction_classes": "careful", "careful": "reject_unknown_sender_domain", "smtpd_relay_restrictions": "careful, permit_mynetworks, reject"},
-    "a class that ends it": {"smtpd_restriction_classes": "last", "last": "permit_sasl_authenticated, reject", "smtpd_relay_restrictions": "permit_mynetworks, last"},
+    "a class that ends it": {
+        "smtpd_restriction_classes": "last", "last": "permit_sasl_authenticated, reject", "smtpd_relay_restrictions": "permit_mynetworks, last"},
     "a refusal with an argument": {"smtpd_relay_restrictions": "reject_rbl_client zen.example.org, permit_mynetworks, reject"},
     "capital letters": {"smtpd_relay_restrictions": "PERMIT_MYNETWORKS REJECT"},
     "relay domains, and a reject for everything": {"relay_domains": "example.com"},

@@ -38,7 +38,7 @@ def scripted(monkeypatch, module, table):
     ({f"postconf -c {DIRECTORY} -n": (0, b"", UNUSED)}, "unused parameter: smtpd_foo"),
     ({f"postconf -c {DIRECTORY} -n": (0, b"", b"postconf: warning: x: support for parameter y will be removed\n")}, None),
     ({f"postconf -c {DIRECTORY} -n": (0, b"", b"postconf: warning: /etc/main.cf, line 9: overriding earlier entry: a=b\n")}, "overriding earlier entry"),
-    ({f"postconf -c {DIRECTORY} -M": (1, b"", b"postconf: fatal: file /etc/postfix.staged/master.cf: line 3: bad transport type: inett\n")}, "bad transport type"),
+    ({f"postconf -c {DIRECTORY} -M": (1, b"", b"postconf: fatal: /etc/postfix.staged/master.cf: line 3: bad transport type: inett\n")}, "bad transport type"),
     ({f"postconf -c {DIRECTORY} -P": (0, b"", UNUSED)}, "unused parameter"),
     ({f"postfix -c {DIRECTORY} check": (1, b"", b"postfix: fatal: bad numerical configuration: message_size_limit = x\n")}, "bad numerical"),
     ({f"postfix -c {DIRECTORY} check": (0, b"", b"postfix/postfix-script: warning: symlink leaves directory: /etc/postfix/./makedefs.out\n")}, None),
@@ -182,7 +182,7 @@ AUTH = "250-relay\r\n250 AUTH PLAIN LOGIN"
 BOTH = "250-relay\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"
 
 
-@pytest.mark.parametrize("role, talk, says", [
+@pytest.mark.parametrize("case", [
     (587, {"before": STARTTLS, "after": AUTH}, None),
     (25, {"before": STARTTLS, "after": NONE}, None),
     (465, {"wrapped": True, "after": AUTH}, None),
@@ -196,7 +196,8 @@ BOTH = "250-relay\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"
     (25, {"greeting": "421 4.3.0 Server local configuration problem"}, "answers 421 4.3.0"),
     (25, {"greeting": "554 5.3.2 closed"}, "answers 554"),
 ])
-def test_a_port_is_asked_as_a_client_asks(monkeypatch, certificate, server, role, talk, says):
+def test_a_port_is_asked_as_a_client_asks(monkeypatch, certificate, server, case):
+    role, talk, says = case
     server.talk = {"certificate": certificate, **talk}
     real = {25: _postfix_proof.smtplib.SMTP, 587: _postfix_proof.smtplib.SMTP, 465: _postfix_proof.smtplib.SMTP_SSL}[role]
     redirect = lambda address, _port, name, **named: real(address, server.server_address[1], name, **named)    # noqa: E731

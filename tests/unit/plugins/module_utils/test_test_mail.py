@@ -17,7 +17,7 @@ NO_NAME = (f"{ID}: to=<a@corp.test>, relay=none, delay=0.1, delays=0.1/0/0/0, ds
 SIGNED_OUT = (f"{ID}: to=<a@corp.test>, relay=smtp.office365.com[172.31.9.2]:587, delay=1, delays=0.1/0/1/0, dsn=4.7.0, status=deferred "
               "(SASL authentication failed; cannot authenticate to server smtp.office365.com[172.31.9.2]: bad protocol / cancel)")
 DENIED = (f"{ID}: to=<a@corp.test>, relay=smtp.office365.com[172.31.9.2]:587, conn_use=2, delay=1, delays=0.1/0/1/0, dsn=5.2.252, status=bounced "
-          "(host smtp.office365.com[172.31.9.2] said: 554 5.2.252 SendAsDenied; a@corp.test not allowed to send as b@corp.test (in reply to end of DATA command))")
+          "(host smtp.office365.com[172.31.9.2] said: 554 5.2.252 SendAsDenied; a@corp.test not allowed to send as b@corp.test (in reply to end of DATA))")
 OTHER = SENT.replace(ID, "4jXR1D35dVzGMwd")
 ORIG_TO = SENT.replace("relay=", "orig_to=<root>, relay=")
 
@@ -114,7 +114,8 @@ def client(monkeypatch):
 
 
 def submit():
-    return _test_mail.submit({"myhostname": "relay.corp.test"}, "scanner", "geheim-1234", "s@corp.test", "r@corp.test", 5)
+    return _test_mail.submit(
+        {"myhostname": "relay.corp.test"}, username="scanner", password="geheim-1234", sender="s@corp.test", recipient="r@corp.test", timeout=5)
 
 
 def test_a_message_is_handed_over(client):
@@ -129,13 +130,13 @@ def test_a_message_is_handed_over(client):
 
 def test_the_password_is_not_told_to_another_certificate(client, monkeypatch):
     monkeypatch.setattr(_test_mail, "leaf", lambda _path: b"in the file")
-    with pytest.raises(_test_mail.Refused, match="does not show the certificate /etc/ssl/relay.pem"):
+    with pytest.raises(_test_mail.Refused, match=r"does not show the certificate /etc/ssl/relay.pem"):
         submit()
     assert "login" not in [name for name, _what in client.told]
 
 
 @pytest.mark.parametrize("fails, says", [
-    ({"connect": ConnectionRefusedError(111, "Connection refused")}, "failed at connecting to port 587: .*Connection refused"),
+    ({"connect": ConnectionRefusedError(111, "Connection refused")}, r"failed at connecting to port 587: .*Connection refused"),
     ({"connect": smtplib.SMTPConnectError(421, b"4.7.0 too many connections")}, "refused connecting to port 587: 421 4.7.0"),
     ({"starttls": smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server.")}, "failed at STARTTLS"),
     ({"login": smtplib.SMTPAuthenticationError(535, b"5.7.8 Error: authentication failed")}, "refused AUTH as scanner: 535 5.7.8"),

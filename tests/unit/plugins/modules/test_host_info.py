@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 import subprocess
 
@@ -62,7 +63,7 @@ def test_the_master_is_found_by_its_pid_and_name(tmp_path):
     assert _postfix_unit.master_pid(str(tmp_path)) is None
     with subprocess.Popen(["/bin/sh", "-c", "printf master > /proc/$$/comm; read -r line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         (tmp_path / "pid/master.pid").write_text(f"       {process.pid}\n")
-        while open(f"/proc/{process.pid}/comm", encoding="ascii").read() != "master\n":
+        while pathlib.Path(f"/proc/{process.pid}/comm").read_text(encoding="ascii") != "master\n":
             assert process.poll() is None
         assert _postfix_unit.master_pid(str(tmp_path)) == process.pid
         process.communicate(b"\n")
@@ -85,7 +86,8 @@ def openssl(*arguments):
 def pems(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pems")
     for name in ("one", "other"):
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 1, "-subj", f"/CN={name}", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem")
+        files = "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 1, "-subj", f"/CN={name}", *files)
     openssl("rsa", "-aes128", "-passout", "pass:secret", "-in", folder / "one.key", "-out", folder / "locked.key")
     openssl("x509", "-in", folder / "one.pem", "-signkey", folder / "one.key", "-days", -1, "-out", folder / "expired.pem")
     (folder / "junk.pem").write_text("no certificate\n")
