@@ -10,7 +10,6 @@ import ssl
 import pytest
 from conftest import FAMILIES, MAILBOX, PASSWORDS, RECIPIENT, connect, unverified
 
-
 # Every way to write a foreign recipient that has fooled some relay.
 PROBES = [
     RECIPIENT,
