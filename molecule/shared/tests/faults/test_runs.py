@@ -43,7 +43,8 @@ def test_check_mode_on_a_deployed_relay_finds_nothing_to_do_and_shows_no_secret(
 
 def test_check_mode_announces_a_change_and_does_not_make_it(host, play):
     before = fingerprint(host)
-    done = play("site", "--check", "--diff", variables={"postfix_message_size_limit": 2000000, "sasldb_users": [{"name": "scanner", "password": "planted-other"}]})
+    variables = {"postfix_message_size_limit": 2000000, "sasldb_users": [{"name": "scanner", "password": "planted-other"}]}
+    done = play("site", "--check", "--diff", variables=variables)
     assert done.returncode == 0, done.stdout
     assert changed(done) == 2, done.stdout
     assert "+message_size_limit = 2000000" in done.stdout
