@@ -165,13 +165,13 @@ def device_code_grant(lab, base: str, tenant: str, form: dict) -> dict:
         code = lab.state.codes.get(form["device_code"])
         if code is None or code["client"] != client or code["tenant"] != ident:
             raise EntraError(70018)
-        interval, polled = lab.state.settings["interval"], code["polled"]
+        too_early = code["polled"] + lab.state.settings["interval"] * 0.9  # clients sleep the interval, the network may shorten it a little
         code["polled"] = now
         if code["status"] == "redeemed":
             raise EntraError(54005)
         if now > code["expires"]:
             raise EntraError(70019)
-        if now - polled < interval * 0.9:  # clients sleep the interval, the network may shorten it a little
+        if lab.state.settings["slow_down"] and now < too_early:
             raise EntraError(70016, error="slow_down", text="OAuth 2.0 device flow error. Polled too often, wait longer between two requests.")
         person_answers(lab.state, code)
         if code["status"] == "pending":

@@ -10,7 +10,8 @@ SETTINGS = {
     "refresh_token_lifetime": (90 * 86400, 1, "seconds that a refresh token may stay unused (AADSTS700082 afterwards)"),
     "strict_rotation": (False, (True, False), "a refresh token dies when it is used (Entra keeps old ones alive)"),
     "code_lifetime": (900, 1, "seconds that a device code can be approved"),
-    "interval": (5, 0, "seconds between two polls of a device code; faster polls get slow_down"),
+    "interval": (5, 1, "seconds that clients are told to wait between two polls of a device code"),
+    "slow_down": (True, (True, False), "polls that come faster get slow_down"),
     "auth_challenge": (False, (True, False), "a refused token gets the 334 JSON challenge first, as at Google and Dovecot"),
     "token_minimum_left": (0, 0, "seconds that an access token must have left (High Volume Email wants 600)"),
     "limit_model": ("A", ("A", "B", "G"), "A: too many messages are refused with 451; B: they wait at the end of DATA; "

@@ -2,7 +2,6 @@
 # Copyright (c) Simple M365 Relay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that the roles want to know about a host before they touch it."""
 
 from __future__ import annotations
 
@@ -84,30 +83,18 @@ release:
   sample: trixie
 """
 
-import os
 import platform
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.simple_m365.relay.plugins.module_utils._certificate import certificate_problem
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError, run
+from ansible_collections.simple_m365.relay.plugins.module_utils._postfix_unit import master_pid
 
 
 def installed_packages():
     """Return {name: version} of the installed packages."""
     lines = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package} ${Version}\n"]).stdout.decode().splitlines()
     return {name: version for status, name, version in (line.split(" ", 2) for line in lines) if status == "installed"}
-
-
-def master_pid(queue_directory):
-    """Return the process id of Postfix's master, or None when it does not run."""
-    try:
-        with open(os.path.join(queue_directory, "pid/master.pid"), encoding="ascii") as stream:
-            pid = int(stream.read())
-        with open(f"/proc/{pid}/comm", encoding="ascii") as stream:
-            return pid if stream.read().strip() == "master" else None
-    except (OSError, ValueError):
-        return None
 
 
 def postfix_facts(installed):
