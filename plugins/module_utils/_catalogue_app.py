@@ -26,7 +26,8 @@ ENTRIES = [
         "name": "admin_consent_required",
         "match": [{"code": "90094"}],
         "meaning": "Only an administrator may allow the app {client_id} to send mail for {sign_in_as}.",
-        "remedy": f"As an administrator open https://{{login_host}}/{{tenant_id}}/adminconsent?client_id={{client_id}} and accept; then sign in again: {SIGN_IN}.",
+        "remedy": "As an administrator open https://{login_host}/{tenant_id}/adminconsent?client_id={client_id} and accept; then sign in again: "
+                  f"{SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
@@ -98,7 +99,8 @@ ENTRIES = [
         "name": "client_not_allowed",
         "match": [{"error": "unauthorized_client"}],
         "meaning": "The app {client_id} may not sign in this way, for a reason that has no entry of its own.",
-        "remedy": f"Compare xoauth2_client_id and xoauth2_tenant_id with the app's Overview page; {APP} > Authentication > Settings > 'Allow public client flows': Yes.",
+        "remedy": f"Compare xoauth2_client_id and xoauth2_tenant_id with the app's Overview page; {APP} > Authentication > Settings > 'Allow public client "
+                  "flows': Yes.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
@@ -119,7 +121,8 @@ ENTRIES = [
         "name": "client_secret_wrong",
         "match": [{"code": "7000215"}],
         "meaning": "The client secret of the app {client_id} is wrong; often it is the secret's ID instead of its value.",
-        "remedy": f"{APP} > Certificates & secrets > New client secret: copy the Value (it is shown once, and it is not the Secret ID) into the inventory; then {SITE}.",
+        "remedy": f"{APP} > Certificates & secrets > New client secret: copy the Value (it is shown once, and it is not the Secret ID) into the inventory; "
+                  f"then {SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
@@ -133,14 +136,16 @@ ENTRIES = [
         "name": "certificate_not_registered",
         "match": [{"code": "700027"}],
         "meaning": "The app {client_id} does not know the certificate that the relay signs with, or the relay's clock is wrong.",
-        "remedy": f"{APP} > Certificates & secrets > Certificates > Upload certificate, and compare its thumbprint with the relay's; check the clock (timedatectl); then {SITE}.",
+        "remedy": f"{APP} > Certificates & secrets > Certificates > Upload certificate, and compare its thumbprint with the relay's; check the clock "
+                  f"(timedatectl); then {SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
         "name": "client_assertion_invalid",
         "match": [{"code": "50012"}],
         "meaning": "What the relay signed for the app {client_id} cannot be verified: the key does not belong to the certificate, or the chain is not valid.",
-        "remedy": f"Give the relay the key and certificate that belong together; {APP} > Certificates & secrets > Certificates shows what is uploaded; then {SITE}.",
+        "remedy": f"Give the relay the key and certificate that belong together; {APP} > Certificates & secrets > Certificates shows what is uploaded; then "
+                  f"{SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
@@ -154,7 +159,8 @@ ENTRIES = [
         "name": "client_rejected",
         "match": [{"error": "invalid_client"}],
         "meaning": "Microsoft rejects how the app {client_id} proves who it is, for a reason that has no entry of its own.",
-        "remedy": f"{APP} > Authentication and Certificates & secrets: public client flows, secret and certificate have to be as the inventory says; then {SITE}.",
+        "remedy": f"{APP} > Authentication and Certificates & secrets: public client flows, secret and certificate have to be as the inventory says; then "
+                  f"{SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     # The tenant and the cloud
@@ -162,14 +168,16 @@ ENTRIES = [
         "name": "tenant_unknown",
         "match": [{"code": "90002"}, {"code": "900023"}, {"error": "invalid_tenant"}],
         "meaning": "Microsoft does not know the tenant {tenant_id} at {login_host}.",
-        "remedy": f"Compare xoauth2_tenant_id with {TENANT}; in a national cloud set xoauth2_login_host, xoauth2_scope and xoauth2_smtp_host as well; then {SITE}.",
+        "remedy": f"Compare xoauth2_tenant_id with {TENANT}; in a national cloud set xoauth2_login_host, xoauth2_scope and xoauth2_smtp_host as well; then "
+                  f"{SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
         "name": "national_cloud",
         "match": [{"code": "90038"}],
         "meaning": "The tenant {tenant_id} is in a national cloud, not at {login_host}.",
-        "remedy": "Set xoauth2_login_host, xoauth2_scope and xoauth2_smtp_host for that cloud (US government: login.microsoftonline.us, https://outlook.office365.us/SMTP.Send, "
+        "remedy": "Set xoauth2_login_host, xoauth2_scope and xoauth2_smtp_host for that cloud (US government: login.microsoftonline.us, "
+                  "https://outlook.office365.us/SMTP.Send, "
                   "smtp.office365.us; China: login.partner.microsoftonline.cn, https://partner.outlook.cn/SMTP.Send, smtp.partner.outlook.cn); "
                   f"then {SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
@@ -214,7 +222,8 @@ ENTRIES = [
         "name": "request_invalid",
         "match": [{"error": "invalid_request"}],
         "meaning": "Microsoft cannot make sense of the request, for a reason that has no entry of its own.",
-        "remedy": "Compare xoauth2_tenant_id, xoauth2_client_id, xoauth2_scope and xoauth2_login_host with inventory.example; look for a proxy that changes requests to "
+        "remedy": "Compare xoauth2_tenant_id, xoauth2_client_id, xoauth2_scope and xoauth2_login_host with inventory.example; look for a proxy that changes "
+                  "requests to "
                   "https://{login_host}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -239,7 +248,8 @@ ENTRIES = [
         "name": "request_loop",
         "match": [{"code": "50196"}],
         "meaning": "The app {client_id} asked for the same token too often in a short time.",
-        "remedy": "Leave it alone for some minutes; it is tried again by itself. If it comes back: nothing but m365-relay and Postfix on this host may renew the tokens of this "
+        "remedy": "Leave it alone for some minutes; it is tried again by itself. If it comes back: nothing but m365-relay and Postfix on this host may renew "
+                  "the tokens of this "
                   "app (look for other machines with the same app and mailbox).",
         "mail": "waits", "retry": True, "certainty": "documented",
     },

@@ -28,7 +28,8 @@ PLUGIN = [
     {
         "name": "token_refused_after_renewal",
         "match": [{"text": "SASL authentication failed; cannot authenticate to server *: transient failure (e.g., weak key)"}],
-        "meaning": "The server refused the token of {mailbox}, the plugin renewed it, and it was refused again: it is for another service or permission. It never heals by itself.",
+        "meaning": "The server refused the token of {mailbox}, the plugin renewed it, and it was refused again: it is for another service or permission. It "
+                  "never heals by itself.",
         "remedy": f"Set xoauth2_scope to https://outlook.office.com/SMTP.Send (or to the one of your national cloud), then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
@@ -39,14 +40,16 @@ PLUGIN = [
             {"text": "No worthy mechs found"},
         ],
         "meaning": "Postfix has no mechanism XOAUTH2: the plugin sasl-xoauth2 is not installed, or cannot read /etc/sasl-xoauth2.conf.",
-        "remedy": f"On the relay, saslpluginviewer -c -m XOAUTH2 has to show it; {SITE} installs it and its settings. Running processes see a change after: postfix reload.",
+        "remedy": f"On the relay, saslpluginviewer -c -m XOAUTH2 has to show it; {SITE} installs it and its settings. Running processes see a change after: "
+                  "postfix reload.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
     {
         "name": "mechanism_filtered",
         "match": [{"text": "offered no compatible authentication mechanisms for this type of connection security"}],
         "meaning": "The server and Postfix have no mechanism in common: the server does not offer XOAUTH2, or Postfix's options filter it away.",
-        "remedy": "postfix_relayhost has to be [smtp.office365.com]:587, or the host of your national cloud; smtp_sasl_security_options and smtp_sasl_tls_security_options may be "
+        "remedy": "postfix_relayhost has to be [smtp.office365.com]:587, or the host of your national cloud; smtp_sasl_security_options and "
+                  "smtp_sasl_tls_security_options may be "
                   f"noanonymous only; put them in order: {SITE}.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
@@ -72,14 +75,17 @@ POSTFIX = [
         "name": "tls_not_offered",
         "match": [{"text": "TLS is required, but was not offered by host"}, {"text": "TLS is required, but host * refused to start TLS"}],
         "meaning": "The server offers no encryption: it is not Microsoft's, or something on the way takes STARTTLS away.",
-        "remedy": "Look for a firewall that inspects SMTP between the relay and {smtp_host} port 587, and switch that off; postfix_relayhost has to be [{smtp_host}]:587.",
+        "remedy": "Look for a firewall that inspects SMTP between the relay and {smtp_host} port 587, and switch that off; postfix_relayhost has to be "
+                  "[{smtp_host}]:587.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
     {
         "name": "smtp_certificate_unverified",
         "match": [{"text": "Server certificate not verified"}, {"text": "Server certificate not trusted"}],
-        "meaning": "The certificate of the server is not one for {smtp_host}, or is signed by nobody whom the relay trusts, or has expired: the token is not given to it.",
-        "remedy": "openssl s_client -starttls smtp -verify_return_error -verify_hostname {smtp_host} -connect {smtp_host}:587 on the relay shows why. A firewall that breaks TLS open "
+        "meaning": "The certificate of the server is not one for {smtp_host}, or is signed by nobody whom the relay trusts, or has expired: the token is not "
+                  "given to it.",
+        "remedy": "openssl s_client -starttls smtp -verify_return_error -verify_hostname {smtp_host} -connect {smtp_host}:587 on the relay shows why. A "
+                  "firewall that breaks TLS open "
                   "needs an exception; check the clock (timedatectl) and the package ca-certificates.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
@@ -101,7 +107,8 @@ POSTFIX = [
         "name": "tls_handshake_failed",
         "match": [{"text": "Cannot start TLS: handshake failure"}],
         "meaning": "The encryption with {smtp_host} could not be agreed on, or Postfix's own tlsproxy is not there.",
-        "remedy": "journalctl -t postfix/smtp -t postfix/tlsproxy on the relay has the reason one line before. Look for a firewall that inspects SMTP; put Postfix's services in order: "
+        "remedy": "journalctl -t postfix/smtp -t postfix/tlsproxy on the relay has the reason one line before. Look for a firewall that inspects SMTP; put "
+                  "Postfix's services in order: "
                   f"{SITE}.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
@@ -115,7 +122,8 @@ POSTFIX = [
     {
         "name": "tls_policy_unavailable",
         "match": [{"text": "client TLS configuration problem"}],
-        "meaning": "Postfix asks for the TLS policy of each delivery and got no answer: the service that paces the deliveries is not running, or main.cf has a wrong TLS level.",
+        "meaning": "Postfix asks for the TLS policy of each delivery and got no answer: the service that paces the deliveries is not running, or main.cf has "
+                  "a wrong TLS level.",
         "remedy": "systemctl --failed on the relay shows the service: start it (systemctl restart 'm365-relay-*'). "
                   f"If all run, postfix check names the parameter; put it in order: {SITE}.",
         "mail": "waits", "retry": False, "certainty": "measured",
@@ -131,14 +139,16 @@ POSTFIX = [
         "name": "connection_lost_after_data",
         "match": [{"text": "lost connection with * while sending end of data"}, {"text": "conversation with * timed out while sending end of data"}],
         "meaning": "The connection broke after the whole message was sent: Microsoft may have taken it, and it may arrive twice.",
-        "remedy": "Nothing to mend if it is rare: Postfix tries again by itself. If not, look for a firewall that cuts long connections to {smtp_host} port 587.",
+        "remedy": "Nothing to mend if it is rare: Postfix tries again by itself. If not, look for a firewall that cuts long connections to {smtp_host} port "
+                  "587.",
         "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
         "name": "connection_lost",
         "match": [{"text": "lost connection with"}],
         "meaning": "The connection to {smtp_host} broke.",
-        "remedy": "Nothing to mend if it is rare: Postfix tries again by itself. If not, look for a firewall that cuts or inspects connections to {smtp_host} port 587.",
+        "remedy": "Nothing to mend if it is rare: Postfix tries again by itself. If not, look for a firewall that cuts or inspects connections to {smtp_host} "
+                  "port 587.",
         "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
@@ -173,7 +183,8 @@ POSTFIX = [
         "name": "relayhost_wrong",
         "match": [{"text": "relayhost configuration problem"}],
         "meaning": "The host in postfix_relayhost does not exist, or is the relay itself.",
-        "remedy": f"postfix_relayhost has to be [smtp.office365.com]:587, or the host of your national cloud; then {SITE}. If it is right, look at the relay's DNS.",
+        "remedy": f"postfix_relayhost has to be [smtp.office365.com]:587, or the host of your national cloud; then {SITE}. If it is right, look at the "
+                  "relay's DNS.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
     {
@@ -203,20 +214,22 @@ POSTFIX = [
         "name": "client_not_allowed_to_relay",
         "match": [{"text": "Relay access denied"}, {"text": "Client host rejected: Access denied"}, {"text": "Data command rejected: Access denied"}],
         "meaning": "A client sent mail that is not in a trusted network and did not log in.",
-        "remedy": f"If it is one of yours, add its network to postfix_trusted_networks and run {SITE}, or give it an account in sasldb_users ({USERS}) and port 587 or 465.",
+        "remedy": f"If it is one of yours, add its network to postfix_trusted_networks and run {SITE}, or give it an account in sasldb_users ({USERS}) and "
+                  "port 587 or 465.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
     {
         "name": "client_password_wrong",
         "match": [{"text": "warning: *: SASL PLAIN authentication failed"}, {"text": "warning: *: SASL LOGIN authentication failed"}],
         "meaning": "A client logged in to the relay with a wrong name or password.",
-        "remedy": f"If it is one of yours, set the account's password in sasldb_users ({USERS}) and in the client; sasldblistusers2 on the relay lists the accounts.",
+        "remedy": f"If it is one of yours, set the account's password in sasldb_users ({USERS}) and in the client; sasldblistusers2 on the relay lists the "
+                  "accounts.",
         "mail": "not affected", "retry": False, "certainty": "documented",
     },
     {
         "name": "client_too_fast",
-        "match": [{"text": "rate limit exceeded: *from * for service"}, {"text": "Connection concurrency limit exceeded"}, {"text": "too many connections from"},
-                  {"text": "Error: too much mail from"}, {"text": "Error: too many AUTH commands from"}],
+        "match": [{"text": "rate limit exceeded: *from * for service"}, {"text": "Connection concurrency limit exceeded"},
+                  {"text": "too many connections from"}, {"text": "Error: too much mail from"}, {"text": "Error: too many AUTH commands from"}],
         "meaning": "A client connected, sent or logged in more often than the relay allows one client, and has to try again later.",
         "remedy": "If it may: raise postfix_client_connection_count_limit, postfix_client_connection_rate_limit, postfix_client_message_rate_limit or "
                   f"postfix_client_auth_rate_limit, then {SITE}.",
@@ -264,7 +277,8 @@ HOST = [
         "name": "smtp_host_not_found",
         "match": [{"text": "Name service error for name=*: Host not found"}],
         "meaning": "DNS says that {smtp_host} does not exist.",
-        "remedy": "resolvectl query {smtp_host} (or getent hosts {smtp_host}) on the relay; correct its name server, or postfix_relayhost. Postfix asks DNS and minds no /etc/hosts.",
+        "remedy": "resolvectl query {smtp_host} (or getent hosts {smtp_host}) on the relay; correct its name server, or postfix_relayhost. Postfix asks DNS "
+                  "and minds no /etc/hosts.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
     {
@@ -314,7 +328,8 @@ HOST = [
         "name": "tls_failure",
         "match": [],
         "meaning": "The certificate of {login_host} cannot be verified.",
-        "remedy": "Check the relay's clock (timedatectl) and its CA certificates (package ca-certificates); a firewall that breaks TLS open needs an exception for {login_host}.",
+        "remedy": "Check the relay's clock (timedatectl) and its CA certificates (package ca-certificates); a firewall that breaks TLS open needs an "
+                  "exception for {login_host}.",
         "mail": "waits", "retry": True, "certainty": "measured",
     },
     {

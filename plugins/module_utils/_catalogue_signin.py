@@ -46,7 +46,7 @@ ENTRIES = [
     },
     {
         "name": "grant_invalid",
-        "match": [{"error": "invalid_grant"}, {"error": "invalid_grant", "suberror": "bad_token"}],
+        "match": [{"error": "invalid_grant"}],
         "meaning": "Microsoft does not accept the stored sign-in of {sign_in_as} any more, for a reason that has no entry of its own.",
         "remedy": f"{AGAIN} If it happens again, look for the reason: {LOG}, user {{sign_in_as}}.",
         "mail": "waits", "retry": False, "certainty": "documented",
@@ -62,7 +62,8 @@ ENTRIES = [
     {
         "name": "device_code_blocked",
         "match": [{"code": "530036"}],
-        "meaning": "A Conditional Access policy forbids the device code flow. It also ends sign-ins that once began with a device code, as this one of {sign_in_as}.",
+        "meaning": "A Conditional Access policy forbids the device code flow. It also ends sign-ins that once began with a device code, as this one of "
+                  "{sign_in_as}.",
         "remedy": f"{POLICIES}: exclude {{sign_in_as}} from 'Block device code flow' (Microsoft's own policy of that name, or one with Conditions > "
                   f"Authentication flows), then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",
@@ -85,7 +86,8 @@ ENTRIES = [
         "name": "security_defaults_block",
         "match": [{"code": "530035"}],
         "meaning": "The tenant's security defaults block the sign-in of {sign_in_as}.",
-        "remedy": "Security defaults have no exceptions: switch them off (Entra admin center > Entra ID > Overview > Properties > Manage security defaults), put "
+        "remedy": "Security defaults have no exceptions: switch them off (Entra admin center > Entra ID > Overview > Properties > Manage security defaults), "
+                  "put "
                   f"Conditional Access policies in their place that exclude {{sign_in_as}}, then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -123,7 +125,8 @@ ENTRIES = [
         "name": "account_unknown",
         "match": [{"code": "50034"}],
         "meaning": "The tenant {tenant_id} has no account {sign_in_as}.",
-        "remedy": "Compare xoauth2_sign_in_as (default: xoauth2_mailbox) with the User principal name at Entra admin center > Entra ID > Users, and xoauth2_tenant_id with "
+        "remedy": "Compare xoauth2_sign_in_as (default: xoauth2_mailbox) with the User principal name at Entra admin center > Entra ID > Users, and "
+                  "xoauth2_tenant_id with "
                   f"Entra ID > Overview > Tenant ID; then {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -152,7 +155,8 @@ ENTRIES = [
         "name": "account_locked",
         "match": [{"code": "50053"}],
         "meaning": "The account {sign_in_as} is locked after too many wrong passwords, or the address that it came from is suspected of attacks.",
-        "remedy": f"{LOG}, user {{sign_in_as}}, error 50053 shows which; a lock ends by itself after some minutes, or with a new password ({USER} > Reset password). "
+        "remedy": f"{LOG}, user {{sign_in_as}}, error 50053 shows which; a lock ends by itself after some minutes, or with a new password ({USER} > Reset "
+                  "password). "
                   f"Then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -253,7 +257,8 @@ ENTRIES = [
         "name": "wrong_person",
         "match": [],
         "meaning": "The token belongs to somebody else than {sign_in_as}.",
-        "remedy": f"Sign in again as {{sign_in_as}}, in a private browser window: {SIGN_IN}. If somebody else may use the mailbox, name the account in xoauth2_sign_in_as.",
+        "remedy": f"Sign in again as {{sign_in_as}}, in a private browser window: {SIGN_IN}. If somebody else may use the mailbox, name the account in "
+                  "xoauth2_sign_in_as.",
         "mail": "waits", "retry": False, "certainty": "reported",
     },
     {
@@ -281,7 +286,8 @@ ENTRIES = [
         "name": "wrong_audience",
         "match": [],
         "meaning": "The token is for another service than Exchange Online's SMTP.",
-        "remedy": "xoauth2_scope has to be a permission of Exchange Online (https://outlook.office.com/SMTP.Send, not graph.microsoft.com), and xoauth2_audiences has to list its "
+        "remedy": "xoauth2_scope has to be a permission of Exchange Online (https://outlook.office.com/SMTP.Send, not graph.microsoft.com), and "
+                  "xoauth2_audiences has to list its "
                   f"service; then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "reported",
     },

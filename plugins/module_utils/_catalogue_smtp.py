@@ -21,8 +21,10 @@ ENTRIES = [
     {
         "name": "login_refused",
         "match": [{"reply": "535", "status": "5.7.3"}],
-        "meaning": "Exchange Online does not accept the token for {mailbox}: it is somebody else's, for another service or permission, revoked, or without rights on the mailbox.",
-        "remedy": f"Sign in again as {{sign_in_as}}, not as an administrator: {SIGN_IN}. If {{sign_in_as}} is not the mailbox itself, Exchange Online PowerShell: "
+        "meaning": "Exchange Online does not accept the token for {mailbox}: it is somebody else's, for another service or permission, revoked, or without "
+                  "rights on the mailbox.",
+        "remedy": f"Sign in again as {{sign_in_as}}, not as an administrator: {SIGN_IN}. If {{sign_in_as}} is not the mailbox itself, Exchange Online "
+                  "PowerShell: "
                   'Add-MailboxPermission -Identity "{mailbox}" -User "{sign_in_as}" -AccessRights FullAccess. App-only: '
                   'Test-ServicePrincipalAuthorization -Identity {client_id} -Resource "{mailbox}" has to say InScope; changes take up to two hours.',
         "mail": "waits", "retry": False, "certainty": "documented",
@@ -45,7 +47,8 @@ ENTRIES = [
         "name": "security_defaults",
         "match": [{"reply": "535", "status": "5.7.139", "text": "security defaults policy"}],
         "meaning": "The tenant's security defaults are on, and they forbid logging in by SMTP.",
-        "remedy": "Security defaults have no exceptions: switch them off (Entra admin center > Entra ID > Overview > Properties > Manage security defaults) and put Conditional "
+        "remedy": "Security defaults have no exceptions: switch them off (Entra admin center > Entra ID > Overview > Properties > Manage security defaults) "
+                  "and put Conditional "
                   f"Access policies in their place; then {SMTP_AUTH_ON}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -53,7 +56,8 @@ ENTRIES = [
         "name": "login_policy",
         "match": [{"reply": "535", "status": "5.7.139", "text": "did not meet the criteria to be authenticated"}],
         "meaning": "A policy (Conditional Access or multi-factor authentication) refuses the login of {mailbox}.",
-        "remedy": "Entra admin center > Entra ID > Monitoring & health > Sign-in logs, user {sign_in_as}, names the policy: exclude the account at Entra ID > Conditional "
+        "remedy": "Entra admin center > Entra ID > Monitoring & health > Sign-in logs, user {sign_in_as}, names the policy: exclude the account at Entra ID > "
+                  "Conditional "
                   f"Access > Policies, then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -75,7 +79,8 @@ ENTRIES = [
         "name": "federation_unreachable",
         "match": [{"reply": "535", "status": "5.7.139", "text": "federated STS service was unreachable"}],
         "meaning": "Microsoft cannot reach your organization's own sign-in service (AD FS).",
-        "remedy": "Bring AD FS back, or sign in as an account that lives in Entra alone (NAME@YOURS.onmicrosoft.com). It concerns passwords: with a token it means that Postfix "
+        "remedy": "Bring AD FS back, or sign in as an account that lives in Entra alone (NAME@YOURS.onmicrosoft.com). It concerns passwords: with a token it "
+                  "means that Postfix "
                   f"uses another mechanism than xoauth2: {SITE}.",
         "mail": "waits", "retry": True, "certainty": "documented",
     },
@@ -83,7 +88,8 @@ ENTRIES = [
         "name": "federation_without_https",
         "match": [{"reply": "535", "status": "5.7.139", "text": "STS URL does not support HTTPS"}],
         "meaning": "Your organization's own sign-in service (AD FS) has an address without HTTPS.",
-        "remedy": "Give AD FS an https:// address, or sign in as an account that lives in Entra alone (NAME@YOURS.onmicrosoft.com). It concerns passwords: with a token it means "
+        "remedy": "Give AD FS an https:// address, or sign in as an account that lives in Entra alone (NAME@YOURS.onmicrosoft.com). It concerns passwords: "
+                  "with a token it means "
                   f"that Postfix uses another mechanism than xoauth2: {SITE}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
@@ -99,7 +105,8 @@ ENTRIES = [
         "name": "hve_permission_missing",
         "match": [{"reply": "535", "status": "5.7.144"}],
         "meaning": "High Volume Email: the app {client_id} lacks the application permission Mail.Send, or the account does not allow the app.",
-        "remedy": "Entra admin center > Entra ID > App registrations > All applications > {client_id} > API permissions: Office 365 Exchange Online > Application > Mail.Send, with "
+        "remedy": "Entra admin center > Entra ID > App registrations > All applications > {client_id} > API permissions: Office 365 Exchange Online > "
+                  "Application > Mail.Send, with "
                   'admin consent; Exchange Online PowerShell: Add-HVEAppAccess -Identity "{mailbox}" -AppIds {client_id}.',
         "mail": "waits", "retry": False, "certainty": "reported",
     },
@@ -114,7 +121,8 @@ ENTRIES = [
         "name": "hve_token_unsuitable",
         "match": [{"reply": "501", "status": "5.5.124"}],
         "meaning": "High Volume Email cannot use this token: it is malformed, or a person's instead of an app's.",
-        "remedy": "High Volume Email wants a token of the app itself (application permission Mail.Send) for the account {mailbox}; the ordinary service is xoauth2_smtp_host "
+        "remedy": "High Volume Email wants a token of the app itself (application permission Mail.Send) for the account {mailbox}; the ordinary service is "
+                  "xoauth2_smtp_host "
                   "smtp.office365.com.",
         "mail": "waits", "retry": False, "certainty": "reported",
     },
@@ -136,7 +144,8 @@ ENTRIES = [
         "name": "not_logged_in",
         "match": [{"status": "5.7.57"}],
         "meaning": "Postfix did not log in before it sent.",
-        "remedy": "postmap -q \"$(postconf -h relayhost)\" $(postconf -h smtp_sasl_password_maps) has to print the mailbox on the relay, and smtp_sasl_auth_enable has to be yes; "
+        "remedy": "postmap -q \"$(postconf -h relayhost)\" $(postconf -h smtp_sasl_password_maps) has to print the mailbox on the relay, and "
+                  "smtp_sasl_auth_enable has to be yes; "
                   f"put both in order: {SITE}.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
@@ -144,7 +153,8 @@ ENTRIES = [
         "name": "login_refused_otherwise",
         "match": [{"phase": "auth", "reply": "5??"}],
         "meaning": "Exchange Online refuses the login of {mailbox} with a reply that has no entry here.",
-        "remedy": f"Read the reply; sign in again: {SIGN_IN}; Entra admin center > Entra ID > Monitoring & health > Sign-in logs, user {{sign_in_as}}, may show the reason.",
+        "remedy": f"Read the reply; sign in again: {SIGN_IN}; Entra admin center > Entra ID > Monitoring & health > Sign-in logs, user {{sign_in_as}}, may "
+                  "show the reason.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
     # The sender
@@ -156,7 +166,8 @@ ENTRIES = [
             {"status": "5.7.60"},
         ],
         "meaning": "{mailbox} may not send as the address in the message's From or envelope.",
-        "remedy": f"Leave postfix_sender_address at {{mailbox}}, so that every sender is rewritten ({SITE}); or allow the other address: {SEND_AS}; a proxy address of the mailbox: "
+        "remedy": f"Leave postfix_sender_address at {{mailbox}}, so that every sender is rewritten ({SITE}); or allow the other address: {SEND_AS}; a proxy "
+                  "address of the mailbox: "
                   "Set-OrganizationConfig -SendFromAliasEnabled $true. Do it soon: repeated refusals block the mailbox.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
@@ -171,7 +182,8 @@ ENTRIES = [
         "name": "sender_blocked_mailbox_full",
         "match": [{"reply": "550", "status": "5.2.251", "text": "Sender throttled"}],
         "meaning": "Microsoft has blocked {mailbox} for a time, because it was full and the relay went on sending.",
-        "remedy": 'Empty Sent Items, and keep it so by a retention policy. Exchange Online PowerShell: Get-MailboxFolderStatistics "{mailbox}" -FolderScope SentItems. '
+        "remedy": 'Empty Sent Items, and keep it so by a retention policy. Exchange Online PowerShell: Get-MailboxFolderStatistics "{mailbox}" -FolderScope '
+                  'SentItems. '
                   f"{BLOCKED}",
         "mail": "bounces", "retry": True, "certainty": "documented",
     },
@@ -186,7 +198,8 @@ ENTRIES = [
         "name": "sender_blocked_too_many_recipients",
         "match": [{"reply": "550", "status": "5.2.254", "text": "Sender throttled"}],
         "meaning": "Microsoft has blocked {mailbox} for a time, because its messages had too many recipients.",
-        "remedy": f'Exchange Online PowerShell: Get-Mailbox "{{mailbox}}" | Format-List RecipientLimits shows the limit (Set-Mailbox "{{mailbox}}" -RecipientLimits 1000 is the '
+        "remedy": 'Exchange Online PowerShell: Get-Mailbox "{mailbox}" | Format-List RecipientLimits shows the limit (Set-Mailbox "{mailbox}" '
+                  '-RecipientLimits 1000 is the '
                   f"most); send to fewer at once. {BLOCKED}",
         "mail": "bounces", "retry": True, "certainty": "documented",
     },
@@ -201,7 +214,8 @@ ENTRIES = [
         "name": "sender_blocked_spam",
         "match": [{"status": "5.1.8"}, {"status": "5.7.50[123]"}],
         "meaning": "Microsoft has blocked {mailbox}, because its mail looked like spam.",
-        "remedy": f"Find out what sent it (journalctl -t postfix/smtpd on the relay), change the account's password, sign in again ({SIGN_IN}), then {RESTRICTED}: {{mailbox}} > "
+        "remedy": f"Find out what sent it (journalctl -t postfix/smtpd on the relay), change the account's password, sign in again ({SIGN_IN}), then "
+                  f"{RESTRICTED}: {{mailbox}} > "
                   "Unblock.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
@@ -209,7 +223,8 @@ ENTRIES = [
         "name": "sender_domain_unregistered",
         "match": [{"status": "5.7.750"}],
         "meaning": "The sender's domain is not registered in the tenant.",
-        "remedy": "Microsoft 365 admin center > Settings > Domains > Add domain, or leave postfix_sender_address at {mailbox}, so that every sender is rewritten.",
+        "remedy": "Microsoft 365 admin center > Settings > Domains > Add domain, or leave postfix_sender_address at {mailbox}, so that every sender is "
+                  "rewritten.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
     {
@@ -224,7 +239,8 @@ ENTRIES = [
         "name": "too_many_connections",
         "match": [{"status": "4.3.2", "text": "Concurrent connections limit exceeded"}, {"status": "4.3.2", "text": "sender thread limit exceeded"}],
         "meaning": "More than three messages at a time were sent as {mailbox}.",
-        "remedy": f"Postfix tries again by itself. If it comes often: postfix_destination_concurrency 2 or 1 ({SITE}); other programs that send as {{mailbox}} share the three.",
+        "remedy": f"Postfix tries again by itself. If it comes often: postfix_destination_concurrency 2 or 1 ({SITE}); other programs that send as "
+                  "{mailbox} share the three.",
         "mail": "waits", "retry": True, "certainty": "documented",
     },
     {
@@ -237,7 +253,8 @@ ENTRIES = [
     {
         "name": "server_busy",
         "match": [{"reply": "451", "status": "4.7.[56]??"}],
-        "meaning": "Microsoft slows the relay down: its mail is too fast or looks suspicious (Server busy, Access denied or rate limited, with a number AS...).",
+        "meaning": "Microsoft slows the relay down: its mail is too fast or looks suspicious (Server busy, Access denied or rate limited, with a number "
+                  "AS...).",
         "remedy": f"Postfix tries again by itself, and Microsoft lifts it. If it comes often, send less at a time: postfix_destination_concurrency 1 ({SITE}).",
         "mail": "waits", "retry": True, "certainty": "documented",
     },
@@ -249,14 +266,16 @@ ENTRIES = [
             {"status": "5.1.90"},
         ],
         "meaning": "{mailbox} has reached its 10,000 recipients in 24 hours.",
-        "remedy": "It ends by itself after 24 hours. For more, send as several mailboxes, or use High Volume Email (inside the organization) or Azure Communication Services.",
+        "remedy": "It ends by itself after 24 hours. For more, send as several mailboxes, or use High Volume Email (inside the organization) or Azure "
+                  "Communication Services.",
         "mail": "bounces", "retry": True, "certainty": "documented",
     },
     {
         "name": "tenant_daily_recipients_reached",
         "match": [{"status": "5.7.233"}],
         "meaning": "The tenant has reached its limit of recipients outside the organization in 24 hours.",
-        "remedy": "It ends by itself within 24 hours. Exchange Online PowerShell: Get-LimitsEnforcementStatus shows limit and use; it grows with the number of licences.",
+        "remedy": "It ends by itself within 24 hours. Exchange Online PowerShell: Get-LimitsEnforcementStatus shows limit and use; it grows with the number "
+                  "of licences.",
         "mail": "bounces", "retry": True, "certainty": "reported",
     },
     {
@@ -266,7 +285,8 @@ ENTRIES = [
             {"reply": "554", "status": "5.2.0", "text": "STOREDRV.Submission.Exception:QuotaExceededException"},
         ],
         "meaning": "{mailbox} is full, because Sent Items keeps a copy of every message.",
-        "remedy": 'Empty Sent Items, and keep it so by a retention policy. Exchange Online PowerShell: Get-MailboxFolderStatistics "{mailbox}" -FolderScope SentItems. '
+        "remedy": 'Empty Sent Items, and keep it so by a retention policy. Exchange Online PowerShell: Get-MailboxFolderStatistics "{mailbox}" -FolderScope '
+                  'SentItems. '
                   "Do it soon: repeated refusals block the mailbox.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
@@ -282,7 +302,8 @@ ENTRIES = [
         "name": "message_too_large",
         "match": [{"status": "5.3.4"}],
         "meaning": "The message is larger than Microsoft takes.",
-        "remedy": 'Exchange Online PowerShell: Set-Mailbox -Identity "{mailbox}" -MaxSendSize 150MB raises it; postfix_message_size_limit has to stay below, so that the sender '
+        "remedy": 'Exchange Online PowerShell: Set-Mailbox -Identity "{mailbox}" -MaxSendSize 150MB raises it; postfix_message_size_limit has to stay below, '
+                  'so that the sender '
                   f"is told at once ({SITE}).",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
@@ -305,7 +326,8 @@ ENTRIES = [
         "name": "recipient_blocked",
         "match": [{"status": "5.7.703"}],
         "meaning": "A recipient stands on the tenant's own block list, which refuses the message for all its recipients.",
-        "remedy": "Microsoft Defender portal > Email & collaboration > Policies & rules > Threat policies > Tenant Allow/Block Lists: remove the address, or do not write to it.",
+        "remedy": "Microsoft Defender portal > Email & collaboration > Policies & rules > Threat policies > Tenant Allow/Block Lists: remove the address, or "
+                  "do not write to it.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
     # For a moment, and all the rest
