@@ -32,6 +32,8 @@ SOURCES = {
 }
 ENTRIES = [dict(entry, source=source) for source, entries in SOURCES.items() for entry in entries]
 
+PUBLIC_CLOUD = {"login_host": "login.microsoftonline.com", "smtp_host": "smtp.office365.com"}
+
 _BY_NAME = {entry["name"]: entry for entry in ENTRIES}
 _STATUS = re.compile(r"\bstatus=(\w+) \((.*)\)\s*$", re.DOTALL)
 _SUSPENDED = "delivery temporarily suspended: "
@@ -132,9 +134,10 @@ def by_log_line(text):
 
 
 def explain(entry, **values):
-    """Return name, meaning, remedy and mail of an entry, for people: what is known of {mailbox} and so on is filled in."""
+    """Return name, meaning, remedy and mail of an entry, for people, with what is known of {mailbox} and so on filled in."""
+    known = {**PUBLIC_CLOUD, **{key: value for key, value in values.items() if value}}
 
     def filled(text):
-        return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found.group(1)) or found.group(0)), text)
+        return re.sub(r"\{(\w+)\}", lambda found: str(known.get(found.group(1), found.group(0))), text)
 
     return {"name": entry["name"], "meaning": filled(entry["meaning"]), "remedy": filled(entry["remedy"]), "mail": entry["mail"]}
