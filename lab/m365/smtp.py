@@ -8,6 +8,7 @@ import binascii
 import collections
 import datetime
 import email.utils
+import functools
 import json
 import secrets
 import threading
@@ -39,6 +40,11 @@ WORDS = {
 DSN_PARAMETERS = ("RET", "ENVID", "AUTH", "NOTIFY", "ORCPT")
 
 
+@functools.lru_cache(maxsize=4096)  # parsing is slow, and the same addresses come again and again
+def parse_address(text: str):
+    return aiosmtpd.smtp.SMTP._getaddr(aiosmtpd.smtp.SMTP, text)
+
+
 class Submission(aiosmtpd.smtp.SMTP):
     """One connection."""
 
@@ -50,7 +56,7 @@ class Submission(aiosmtpd.smtp.SMTP):
         self.mailbox = ""                 # once authenticated
         self.stamp: float | None = None   # the place of the open message in the rate window
         self.record: tuple[dict, bytes] | None = None  # what is accepted as soon as its 250 is out
-        self.number = next(lab.state.numbers)
+        self.number = next(lab.state.connection_numbers)
         self.exchange = f"AM{self.number % 10}PR02CA{self.number % 10000:04d}.eurprd02.prod.outlook.com"
         super().__init__(self, data_size_limit=SIZE, enable_SMTPUTF8=True, hostname=self.exchange, tls_context=lab.contexts["good"], timeout=600,
                          loop=asyncio.get_running_loop(), auth_exclude_mechanism=[])
@@ -232,6 +238,9 @@ class Submission(aiosmtpd.smtp.SMTP):
         return AuthResult(success=False, handled=False, message=reply)
 
     # the message
+
+    def _getaddr(self, arg):
+        return parse_address(arg)
 
     def _getparams(self, params):
         """aiosmtpd does not know DSN; Exchange takes it, so the lab takes it and leaves it at that."""
