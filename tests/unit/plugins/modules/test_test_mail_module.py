@@ -30,7 +30,7 @@ def state(tmp_path, monkeypatch):
 def sent(monkeypatch, outcome, reply):
     """Return the module's result for a message that met this end."""
     monkeypatch.setattr(test_mail._open_relay, "read", lambda _path: [{}])
-    monkeypatch.setattr(test_mail._test_mail, "submit", lambda *_arguments: "4abc")
+    monkeypatch.setattr(test_mail._test_mail, "submit", lambda *_arguments, **_options: "4abc")
     monkeypatch.setattr(test_mail._test_mail, "follow", lambda *_arguments: {"outcome": outcome, "reply": reply, "relay": None, "status_code": None})
     return test_mail.send("scanner", "secret", "a@corp.test", None, 1)
 
@@ -41,7 +41,7 @@ def test_cause_has_its_name(monkeypatch, outcome, reply, name):
 
 
 def test_refusal_by_the_relay_itself_is_not_microsofts(monkeypatch):
-    def refuse(*_arguments):
+    def refuse(*_arguments, **_options):
         raise test_mail._test_mail.Refused("The relay refused AUTH as scanner: 535 5.7.8 Error: authentication failed")
 
     monkeypatch.setattr(test_mail._open_relay, "read", lambda _path: [{}])
