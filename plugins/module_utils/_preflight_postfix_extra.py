@@ -188,6 +188,8 @@ def check_service(service):
         field = service.get(key, "-")
         if isinstance(field, bool) or not re.fullmatch(pattern, str(field)):
             raise Wrong(f"{key} is {shown(field)}. Write {what}, or '-' for Postfix's default, for example {key}: '-'.")
+    if kind == "inet" and service.get("private") == "y":
+        raise Wrong("private is 'y', but a port cannot be private. Leave it out, or write a type other than inet, for example type: unix.")
     check_command(service["command"], service.get("chroot"))
     options = service.get("options", {})
     if not isinstance(options, dict):

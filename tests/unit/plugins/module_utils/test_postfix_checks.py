@@ -50,6 +50,17 @@ def test_postfix_judges_the_staged_copy(monkeypatch, table, says):
     assert (found == []) if says is None else (says in found[0])
 
 
+@pytest.mark.parametrize("command, fine", [
+    ("smtpd", True), ("smtpd -v", True), ("no-such-daemon", False), ("data", False), ("/nonexistent/daemon", False),
+])
+def test_program_of_a_service_is_there(tmp_path, command, fine):
+    (tmp_path / "smtpd").touch(mode=0o755)
+    (tmp_path / "data").touch(mode=0o644)
+    service = {"name": "extra", "type": "unix", "command": command, "options": {}}
+    found = _postfix_checks.program_problems({"daemon_directory": str(tmp_path)}, [service])
+    assert (found == []) if fine else (len(found) == 1 and "extra/unix" in found[0] and command in found[0])
+
+
 MISSING = (1, b"", b"postmap: fatal: open database /etc/m365-relay/sasl_passwd.db: No such file or directory\n")
 DAMAGED = (1, b"", b"postmap: fatal: open database /etc/m365-relay/sasl_passwd.db: Invalid argument\n")
 
