@@ -63,11 +63,11 @@ def microsoft(bed):
 
 @pytest.fixture
 def lab(microsoft):
-    """The stand-in, with no fault and no limit that an earlier test left behind."""
-    there = microsoft
-    there("POST", "/reset")
-    there("POST", "/settings", {"rate_limit": 0})
-    return there
+    """The stand-in, with no fault and no limit that another test left behind."""
+    microsoft("POST", "/reset")
+    microsoft("POST", "/settings", {"rate_limit": 0})
+    yield microsoft
+    microsoft("POST", "/reset")
 
 
 @pytest.fixture(scope="session")
