@@ -114,7 +114,7 @@ def fingerprint(host):
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
-def wait_for(what, ready, seconds=60):
+def wait_for(what, ready, seconds=30):
     """Ask until the answer is true; return it, or fail naming what was waited for."""
     deadline = time.monotonic() + seconds
     while not (answer := ready()):

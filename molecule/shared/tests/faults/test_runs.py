@@ -12,8 +12,10 @@ SECRETS = list(PASSWORDS.values())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def deployed(play):
+def deployed(microsoft, play):
     """Start from the scenario's own inventory, whatever an earlier test deployed."""
+    microsoft("POST", "/reset")
+    microsoft("POST", "/person", {"account": MAILBOX})
     done = play("site")
     assert done.returncode == 0, done.stdout
 

@@ -28,6 +28,7 @@ while True:
 @pytest.fixture(scope="module")
 def run(bed, microsoft, play, inventories):
     """Deploy with a changed password and a new sign-in, at -vvv with diffs, while every command line is watched."""
+    microsoft("POST", "/reset")
     microsoft("POST", "/person", {"account": MAILBOX})
     users = [{"name": "scanner", "password": PASSWORDS["scanner"]}, {"name": "printer", "password": PASSWORDS["printer"]},
              {"name": "changed", "password": PLANTED}]
