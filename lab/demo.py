@@ -25,7 +25,7 @@ CODE = re.compile(r"\benter\b\W+([A-Z0-9]{4,}(?:-[A-Z0-9]{4,})?)\b", re.IGNORECA
 NEXT = """
 What to type next, for a real tenant (the app registration and the mailbox are described in README.md):
 
-  ansible-galaxy collection install simple_m365.relay
+  ansible-galaxy collection install .       # in this folder
   cp inventory.example inventory.yml        # put in your six values
   ansible-playbook -i inventory.yml simple_m365.relay.site
 """

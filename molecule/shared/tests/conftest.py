@@ -89,16 +89,27 @@ def relay_for_module(inventories):
 
 
 @pytest.fixture(scope="session")
-def play(inventories):
-    """Run a playbook of the collection as an administrator does; give the finished process, with all its output."""
+def start_play(inventories):
+    """Start a playbook of the collection as an administrator does; give the process, whose output is to be read."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
-    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(TREE / ".build"), "ANSIBLE_CONFIG": str(TREE / "lab" / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(TREE / ".build"), "ANSIBLE_CONFIG": str(TREE / "lab" / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1",
+                    "PYTHONUNBUFFERED": "1"}
 
-    def run(name, *arguments, variables=None):
+    def start(name, *arguments, variables=None):
         command = ["ansible-playbook", *(f"--inventory={inventory}" for inventory in inventories), f"simple_m365.relay.{name}", *arguments]
         if variables:
             command += ["--extra-vars", json.dumps(variables)]
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, check=False, env=environment)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, env=environment)
+    return start
+
+
+@pytest.fixture(scope="session")
+def play(start_play):
+    """Run a playbook of the collection to its end; give the finished process, with all its output."""
+    def run(*arguments, **options):
+        with start_play(*arguments, **options) as process:
+            output = process.communicate()[0]
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
     return run
 
 

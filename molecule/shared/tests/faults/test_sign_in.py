@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from conftest import MAILBOX, submit, token_file
 
@@ -61,3 +64,28 @@ def test_without_anybody_to_sign_in_the_run_goes_on_and_says_so(lab, host, play)
     assert done.returncode == 0, done.stdout
     assert "sign-in required" in done.stdout.lower()
     assert token_file(host) == good
+
+
+def test_with_several_relays_every_code_is_shown_before_any_waits(bed, lab, host, start_play, tmp_path):
+    mailboxes = {"first": MAILBOX, "second": "billing@corp.test"}
+    hosts = {name: {"ansible_host": bed["hosts"]["relay"]["addresses"][0], "xoauth2_mailbox": mailbox} for name, mailbox in mailboxes.items()}
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(json.dumps({"m365_relays": {"children": {"two": {"hosts": hosts}}}}), encoding="utf-8")
+    output, codes = [], {}
+    with start_play("sign_in", f"--inventory={inventory}", variables={"relay_hosts": "two"}) as process:
+        for line in process.stdout:
+            output.append(line)
+            shown = re.search(r"\benter\s+([A-Z0-9]+)|\bsign in as\s+(\S+)", line)
+            if shown and shown[1]:
+                code = shown[1]
+            elif shown:
+                codes[shown[2]] = code
+            if "waits for the person" in line:
+                if len(codes) < len(mailboxes):
+                    process.kill()
+                for mailbox, code in codes.items():
+                    lab("POST", "/approve", {"code": code, "account": mailbox})
+    assert set(codes) == set(mailboxes.values()), "".join(output)
+    assert process.returncode == 0, "".join(output)
+    assert host.check_output("ls /var/lib/m365-relay/tokens").split() == sorted(mailboxes.values())
+    host.check_output("rm /var/lib/m365-relay/tokens/billing@corp.test")
