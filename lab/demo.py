@@ -48,16 +48,16 @@ def deploy(bed, folder):
     """Run site.yml; be the person who reads the code in its output and signs in."""
     testbed.tell("ansible-playbook -i inventory simple_m365.relay.site")
     command = ["ansible-playbook", "-i", str(folder / "inventory.json"), "-i", str(folder / "demo.json"), "simple_m365.relay.site"]
-    signed_in = False
+    code = signed_in = None
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=testbed.TREE, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment) as play:
         for line in play.stdout:
             print(f"    {line}", end="", flush=True)
-            shown = CODE.search(line)
-            if shown and not signed_in:
-                testbed.tell(f"somebody opens the page, enters {shown[1]} and signs in as {MAILBOX}")
-                control.call(bed["control"], "POST", "/approve", {"code": shown[1], "account": MAILBOX})
-                signed_in = True
+            code = (CODE.search(line) or [None, code])[1]
+            if code and not signed_in and line.startswith("+--"):  # the box is complete
+                testbed.tell(f"somebody opens the page, enters {code} and signs in as {MAILBOX}")
+                control.call(bed["control"], "POST", "/approve", {"code": code, "account": MAILBOX})
+                signed_in = code
     if play.returncode != 0:
         raise LabError(f"the play ended with exit code {play.returncode}")
     if not signed_in:
@@ -110,7 +110,7 @@ def main(arguments):
         send(bed, password)
         messages = arrived(bed, 2)
         print(f"\nWhat Microsoft's stand-in accepted, {time.monotonic() - started:.0f} s after the start:")
-        control.show_inbox(messages)
+        print(control.inbox_for_people(messages))
         show_relay(bed)
         print(NEXT)
     except LabError as error:

@@ -33,10 +33,10 @@ def pem(key) -> bytes:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-def certificate(name: str, key, issuer=None, issuer_key=None, alternatives=(), days=(-7, 397)):
+def certificate(name: str, key, issuer=None, issuer_key=None, *, alternatives=(), days=(-7, 397)):
     """A certificate signed by the issuer; without an issuer a certificate authority of its own."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     authority = issuer is None
     signing_key = issuer_key or key
     builder = (
@@ -86,9 +86,9 @@ def contexts(folder: Path) -> dict[str, ssl.SSLContext]:
     key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.DNSName(name) for name in (*HOSTS, "localhost")] + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     leaves = {
-        "good": certificate(HOSTS[0], key, root, root_key, names),
-        "wrong_name": certificate("wrong.example.org", key, root, root_key, [x509.DNSName("wrong.example.org")]),
-        "expired": certificate(HOSTS[0], key, root, root_key, names, days=(-90, -1)),
+        "good": certificate(HOSTS[0], key, root, root_key, alternatives=names),
+        "wrong_name": certificate("wrong.example.org", key, root, root_key, alternatives=[x509.DNSName("wrong.example.org")]),
+        "expired": certificate(HOSTS[0], key, root, root_key, alternatives=names, days=(-90, -1)),
         "untrusted": certificate(HOSTS[0], key, alternatives=names),
     }
     return {name: context(folder, name, leaf, key) for name, leaf in leaves.items()}

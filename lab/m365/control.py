@@ -91,7 +91,8 @@ def person(lab, _path, _query, body) -> dict:
 def codes(lab, _path, _query, _body) -> list:
     now = time.time()
     with lab.state.lock:
-        return [{"code": code["user_code"], "client_id": code["client"], "tenant": code["tenant"], "scope": code["scope"], "expires_in": int(code["expires"] - now)}
+        return [{"code": code["user_code"], "client_id": code["client"], "tenant": code["tenant"], "scope": code["scope"],
+                 "expires_in": int(code["expires"] - now)}
                 for code in lab.state.codes.values() if code["status"] == "pending" and code["expires"] > now]
 
 
@@ -144,7 +145,7 @@ def change_directory(kind: str, key: str):
             for field, value in fields.items():
                 if field not in example or not isinstance(value, KINDS[field]):
                     raise ValueError(f"{kind}: {field}={value!r}; there are " + ", ".join(f"{field} ({KINDS[field].__name__})" for field in example))
-            if not name or name not in entries and "tenant" not in fields:
+            if not name or (name not in entries and "tenant" not in fields):
                 raise ValueError(f"{kind}: {key} {name!r} is not there; a new one needs {key} and tenant")
             empty = {field: KINDS[field]() for field in example} | ({"sign_in": True} if kind == "accounts" else {"name": "Mail relay"})
             entries[name] = entries.get(name, empty) | fields

@@ -130,7 +130,7 @@ class EntraError(Exception):
         self.suberror = suberror[0] if suberror else ""
 
     def body(self, correlation_id: str = "") -> dict:
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M:%SZ")
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         trace, correlation = str(uuid.uuid4()), correlation_id or str(uuid.uuid4())
         text = self.text.format_map(TEXTS | {name: word for name, word in self.words.items() if word})
         return {

@@ -23,6 +23,7 @@ class Lab:
         self.state = State()
         self.contexts = certificates.contexts(self.folder)
         self.keys = tokens.keys(self.folder)
+        self.state.load(self.folder / "state.json")
         self.signin = web.Service(bind, ports["signin"], signin.handler(self), tls=self.signin_context)
         self.smtp = smtp.Service(bind, ports["smtp"], self)
         self.control = web.Service(bind, ports["control"], control.handler(self))
@@ -56,6 +57,7 @@ class Lab:
 
     def stop(self) -> None:
         self.stopping.set()
+        self.state.save(self.folder / "state.json")
         for service in (self.control, self.signin, self.smtp, self.dns):
             if service:
                 service.close()

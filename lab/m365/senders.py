@@ -3,45 +3,57 @@
 from __future__ import annotations
 
 import email.errors
-import email.parser
 import email.policy
 import email.utils
+import re
 
-HEADERS_AT_MOST = 1024 * 1024
-
-
-def headers(data: bytes):
-    """The header of a message, unfolded and decoded only where asked. A bare CR or LF ends a line here too, as careless receivers see it."""
-    return email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(data[:HEADERS_AT_MOST])
+LINE_END = re.compile(rb"\r\n|\r|\n")
+FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:(.*)")
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, email.errors.MessageError)
 
 
-def header_text(head, name: str) -> str:
-    """A header for people to read: decoded, on one line."""
-    value = head.get(name)
-    if value is None:
-        return ""
+def decode(value: bytes) -> str:
     try:
-        return " ".join(str(email.policy.default.header_factory(name, str(value))).split())
-    except (ValueError, LookupError, TypeError, AttributeError, email.errors.MessageError):
-        return " ".join(ascii(str(value)).split())
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
-def from_addresses(head) -> list[str]:
+def headers(data: bytes) -> list[tuple[str, str]]:
+    """Names in lower case and unfolded values. Lines end at a bare CR or LF too, and nothing but an empty line ends the header: as the most
+    careless reader would see it."""
+    found: list[list[bytes]] = []
+    for line in LINE_END.split(data.partition(b"\r\n\r\n")[0]):
+        field = FIELD.fullmatch(line)
+        if not line:
+            break
+        if line[:1] in b" \t" and found:
+            found[-1][1] += line
+        elif field:
+            found.append([field[1].lower(), field[2]])
+    return [(name.decode(), decode(value).strip()) for name, value in found]
+
+
+def header_text(head: list[tuple[str, str]], name: str) -> str:
+    """A header for people to read: decoded, on one line."""
+    value = next((value for found, value in head if found == name), "")
+    try:
+        return " ".join(str(email.policy.default.header_factory(name, value)).split())
+    except UNREADABLE:
+        return ascii(value)
+
+
+def from_addresses(head: list[tuple[str, str]]) -> list[str]:
     """The addresses in From, in lower case; ["?"] for what two parsers read differently or not at all, [] without a From."""
-    values = [value for name, value in head.raw_items() if name.strip().lower() == "from"]
+    values = [value for name, value in head if name == "from"]
     if not values:
         return []
-    if len(values) > 1:
-        return ["?"]
-    text = str(values[0])
-    if any(character in text.replace("\r\n", "").replace("\n", "") for character in "\r\0"):
-        return ["?"]
     try:
-        strict = [address.addr_spec.lower() for address in email.policy.default.header_factory("From", text).addresses]
-    except (ValueError, LookupError, TypeError, AttributeError, email.errors.MessageError):
+        strict = [address.addr_spec.lower() for address in email.policy.default.header_factory("from", values[0]).addresses]
+    except UNREADABLE:
         return ["?"]
-    loose = [address.lower() for _name, address in email.utils.getaddresses([" ".join(text.split())])]
-    return strict if strict and strict == loose else ["?"]
+    loose = [address.lower() for _name, address in email.utils.getaddresses(values)]
+    return strict if strict and strict == loose and "\0" not in values[0] else ["?"]
 
 
 def denied(mailbox: str, send_as: list[str], envelope_sender: str, froms: list[str]) -> str | None:

@@ -12,12 +12,14 @@ import json
 import secrets
 import threading
 import time
+from typing import ClassVar
 
 import aiosmtpd.smtp
 from aiosmtpd.smtp import MISSING, AuthResult
 
-from . import senders, tokens
+from . import access, senders
 from .smtp_replies import REPLIES
+from .web import listen
 
 SIZE = 157286400
 # What aiosmtpd says by itself, in Exchange's words.
@@ -41,7 +43,7 @@ class Submission(aiosmtpd.smtp.SMTP):
     """One connection."""
 
     line_length_limit = 16384  # access tokens come in one line
-    command_size_limits: dict[str, int] = collections.defaultdict(lambda: 16384)
+    command_size_limits: ClassVar[dict[str, int]] = collections.defaultdict(lambda: 16384)
 
     def __init__(self, lab) -> None:
         self.lab, self.state = lab, lab.state
@@ -60,7 +62,7 @@ class Submission(aiosmtpd.smtp.SMTP):
         return self.session.peer[0].removeprefix("::ffff:") if self.session and self.session.peer else ""
 
     def words(self, reply: str, sender: str = "") -> str:
-        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         return reply.format(at=f"[{self.exchange} {now} {secrets.token_hex(8).upper()}]", host=self.exchange, client=self.client,
                             mailbox=self.mailbox, sender=sender)
 
@@ -202,46 +204,21 @@ class Submission(aiosmtpd.smtp.SMTP):
         mailbox = fields.get("user", "").lower()
         reply = await self.fault("auth", account=mailbox)
         if not reply:
-            name, reason = self.check_token(mailbox, fields.get("auth", ""))
-            if not name:
+            try:
+                access.check(self.lab, mailbox, fields.get("auth", ""))
                 self.mailbox = mailbox
                 self.note("auth", result="ok", form=form)
                 return AuthResult(success=True, auth_data=mailbox, message="235 2.7.0 Authentication successful")
-            reply = self.refusal(name, "auth", form=form, user=mailbox, reason=reason)
+            except access.Refused as refused:
+                reply = self.refusal(refused.reply, "auth", form=form, user=mailbox, reason=str(refused))
         if self.state.setting("auth_challenge"):
             challenge = json.dumps({"status": "401", "schemes": "Bearer", "scope": "https://outlook.office.com/SMTP.Send"})
             if await self.challenge_auth(challenge) is MISSING:
                 return AuthResult(success=False)
         return AuthResult(success=False, handled=False, message=reply)
 
-    def check_token(self, mailbox: str, auth: str) -> tuple[str, str]:
-        """("", "") if the token opens the mailbox, else the name of Exchange's reply and the true reason, for the lab's log only."""
-        kind, _blank, token = auth.partition(" ")
-        if kind.lower() != "bearer":
-            return "smtp_auth_unsuccessful", "no bearer token"
-        try:
-            claims = tokens.check_access_token(self.lab.keys, token.strip())
-        except tokens.BadToken as error:
-            return "smtp_auth_unsuccessful", str(error)
-        account, now = self.state.account(mailbox), time.time()
-        if account is None or account["tenant"] != claims["tid"]:
-            return "smtp_auth_unsuccessful", "no such mailbox in the token's tenant"
-        if claims["idtyp"] == "app":
-            if mailbox not in (self.state.app(claims["appid"]) or {}).get("mailboxes", []):
-                return "smtp_auth_unsuccessful", "the app may not send as this mailbox"
-        else:
-            if claims["upn"] != mailbox and claims["upn"] not in account["users"]:
-                return "smtp_auth_unsuccessful", f"token of {claims['upn']}"
-            if "SMTP.Send" not in claims["scp"].split():
-                return "smtp_auth_unsuccessful", f"scope {claims['scp']}"
-            if claims["xms_made"] <= self.state.access_revoked.get(claims["upn"], 0):
-                return "smtp_auth_unsuccessful", "revoked"
-        if claims["exp"] - now < self.state.setting("token_minimum_left"):
-            return "smtp_hve_token_expires_soon", f"{claims['exp'] - now:.0f} seconds left"
-        return "", ""
-
     async def auth_LOGIN(self, _server, args) -> AuthResult:
-        if len(args) < 2 and await self.challenge_auth("Username:") is MISSING or await self.challenge_auth("Password:") is MISSING:
+        if (len(args) < 2 and await self.challenge_auth("Username:") is MISSING) or await self.challenge_auth("Password:") is MISSING:
             return AuthResult(success=False)
         return await self.refuse_password()
 
@@ -306,14 +283,14 @@ class Submission(aiosmtpd.smtp.SMTP):
         data, head = envelope.original_content, senders.headers(envelope.original_content)
         self.record = ({
             "client": self.client, "connection": self.number, "mailbox": self.mailbox, "envelope_from": self.sender(),
-            "envelope_to": list(envelope.rcpt_tos), "header_from": senders.header_text(head, "From"), "subject": senders.header_text(head, "Subject"),
-            "message_id": senders.header_text(head, "Message-ID"), "size": len(data)}, data)
+            "envelope_to": list(envelope.rcpt_tos), "header_from": senders.header_text(head, "from"), "subject": senders.header_text(head, "subject"),
+            "message_id": senders.header_text(head, "message-id"), "size": len(data)}, data)
         return f"250 2.0.0 OK <{secrets.token_hex(16)}@{self.exchange}> [Hostname={self.exchange}]"
 
     def sender_refusal(self, envelope) -> str | None:
         head = senders.headers(envelope.original_content)
         froms, sender = senders.from_addresses(head), self.sender()
-        about = {"envelope_from": sender, "header_from": senders.header_text(head, "From")}
+        about = {"envelope_from": sender, "header_from": senders.header_text(head, "from")}
         with self.state.lock:
             limit, denied = self.state.settings["send_as_denied_limit"], self.state.limits.denied
             if limit and denied[self.mailbox] >= limit:
@@ -375,8 +352,9 @@ class Service:
 
     async def _open(self) -> None:
         if self.server is None:
-            self.server = await self.loop.create_server(lambda: Submission(self.lab), self.host, self.port, backlog=128)
-            self.port = self.server.sockets[0].getsockname()[1]
+            listener = listen(self.host, self.port)  # asyncio's own would take IPv6 only
+            self.port = listener.getsockname()[1]
+            self.server = await self.loop.create_server(lambda: Submission(self.lab), sock=listener, backlog=128)
 
     async def _close(self) -> None:
         if self.server is None:

@@ -9,15 +9,17 @@ import json
 import sys
 import threading
 import time
+from pathlib import Path
 
 from . import directory, faults, limits, settings
+from .certificates import write
 
 REQUESTS_KEPT = 50_000
 DATA_KEPT = 512 * 1024 * 1024  # bytes of raw messages; of older ones the data goes, the line in the inbox stays
 
 
 def clock() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
 
 
 class State:
@@ -25,10 +27,9 @@ class State:
         self.lock = threading.RLock()
         self.apply = lambda: None  # called after each change of the faults; opens and closes the services
         self.numbers = itertools.count(1)
-        self.codes: dict[str, dict] = {}          # device_code -> its story
-        self.revoked: dict[str, float] = {}       # account -> refresh tokens made before are dead
-        self.access_revoked: dict[str, float] = {}
-        self.spent: set[str] = set()              # refresh tokens used up, for strict rotation
+        self.revoked: dict[str, float] = {}         # account -> refresh tokens made before are dead
+        self.access_revoked: dict[str, float] = {}  # the same for access tokens
+        self.spent: set[str] = set()                # refresh tokens used up, for strict rotation
         self.reset()
 
     def reset(self) -> None:
@@ -37,12 +38,25 @@ class State:
             self.settings = settings.defaults()
             self.directory = directory.start()
             self.faults: list[dict] = []
+            self.codes: dict[str, dict] = {}  # device_code -> its story
             self.person: dict | None = None
             self.inbox: list[dict] = []
             self.requests: collections.deque = collections.deque(maxlen=REQUESTS_KEPT)
             self.counters: collections.Counter = collections.Counter()
             self.limits = limits.Limits()
         self.apply()
+
+    def save(self, path: Path) -> None:
+        """What has to outlive a restart: codes that somebody is about to type, and what was revoked."""
+        with self.lock:
+            kept = {"codes": self.codes, "revoked": self.revoked, "access_revoked": self.access_revoked, "spent": sorted(self.spent)}
+        write(path, json.dumps(kept).encode())
+
+    def load(self, path: Path) -> None:
+        if path.exists():
+            kept = json.loads(path.read_text())
+            self.codes, self.revoked, self.access_revoked = kept["codes"], kept["revoked"], kept["access_revoked"]
+            self.spent = set(kept["spent"])
 
     # what happened
 

@@ -73,7 +73,7 @@ def access_token(keys: Keys, *, tenant: str, client: str, app_name: str, audienc
         "xms_idrel": "1 16", "xms_sub_fct": "3 4", "xms_tcdt": 1577836800, "xms_tnt_fct": "3 16", "xms_tdbr": "EU",
     }
     if user:
-        name = user.split("@")[0]
+        name = user.partition("@")[0]
         claims |= {
             "acct": 0, "acr": "1", "amr": ["pwd", "mfa"], "family_name": name.title(), "given_name": "Relay", "ipaddr": "192.0.2.10", "name": name.title(),
             "puid": "1003" + oid.replace("-", "")[:12].upper(), "scp": scope, "signin_state": ["kmsi"], "unique_name": user, "upn": user,
@@ -90,7 +90,7 @@ def access_token(keys: Keys, *, tenant: str, client: str, app_name: str, audienc
 def id_token(keys: Keys, *, issuer: str, tenant: str, client: str, user: str) -> str:
     now = int(time.time())
     return jwt.encode({
-        "aud": client, "iss": issuer, "iat": now, "nbf": now, "exp": now + 3900, "name": user.split("@")[0].title(), "oid": ident("account", user),
+        "aud": client, "iss": issuer, "iat": now, "nbf": now, "exp": now + 3900, "name": user.partition("@")[0].title(), "oid": ident("account", user),
         "preferred_username": user, "rh": "1." + secrets.token_urlsafe(40), "sid": str(uuid.uuid4()), "sub": secrets.token_urlsafe(32),
         "tid": tenant, "uti": secrets.token_urlsafe(16), "ver": "2.0",
     }, keys.private, "RS256", {"kid": keys.kid})

@@ -2,10 +2,10 @@
 """A small threaded HTTP server that can be closed and opened again on its port, with or without TLS."""
 from __future__ import annotations
 
+import contextlib
 import http.server
 import socket
 import socketserver
-import ssl
 import threading
 
 IDLE = 60  # seconds
@@ -15,42 +15,44 @@ class Drop(Exception):
     """Raised by an answer: the connection is cut and nothing is said."""
 
 
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; on :: it takes IPv4 as well."""
+    if ":" in host:
+        return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=128)
+    return socket.create_server((host, port), backlog=128)
+
+
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
-    request_queue_size = 128
-    tls = None       # function that gives the TLS context for a new connection, or None if it is to be cut
+    tls = None  # function that gives the TLS context for a new connection
 
-    def __init__(self, address: tuple[str, int], handler):
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    def __init__(self, listener: socket.socket, handler):
         self.open_sockets: set[socket.socket] = set()
-        super().__init__(address, handler)
-
-    def server_bind(self) -> None:
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        socketserver.TCPServer.server_bind(self)  # HTTPServer's own would look up the host's name
+        super().__init__(listener.getsockname(), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
 
     def finish_request(self, request, client_address) -> None:
         """Runs in the connection's own thread, so a client that stays silent in the handshake holds up nobody."""
         request.settimeout(IDLE)
         connection = request
+        self.open_sockets.add(connection)
         try:
             if self.tls:
-                connection = self.tls().wrap_socket(request, server_side=True)
-            self.open_sockets.add(connection)
+                connection = self.tls().wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+                self.open_sockets.add(connection)
+                connection.do_handshake()
             self.RequestHandlerClass(connection, client_address, self)
-        except (OSError, ssl.SSLError, Drop):
+        except (OSError, Drop):
             pass  # the client went away, did not like the certificate, or is to see a cut connection
         finally:
-            self.open_sockets.discard(connection)
+            self.open_sockets -= {request, connection}
             connection.close()
 
     def cut(self) -> None:
         for connection in list(self.open_sockets):
-            try:
+            with contextlib.suppress(OSError):  # it may have gone by itself
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # gone by itself
 
 
 class Service:
@@ -63,9 +65,10 @@ class Service:
     def open(self) -> None:
         if self.server:
             return
-        self.server = Server((self.host, self.port), self.handler)
+        listener = listen(self.host, self.port)
+        self.port = listener.getsockname()[1]
+        self.server = Server(listener, self.handler)
         self.server.tls = self.tls
-        self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:

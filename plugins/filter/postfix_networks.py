@@ -38,7 +38,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.simple_m365.relay.plugins.module_utils._networks import NetaddrMissing, for_postfix
 from ansible_collections.simple_m365.relay.plugins.module_utils._preflight import Wrong, plain
 

@@ -43,7 +43,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.simple_m365.relay.plugins.module_utils._networks import NetaddrMissing
 from ansible_collections.simple_m365.relay.plugins.module_utils._preflight_postfix import problems
 

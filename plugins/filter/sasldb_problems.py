@@ -41,7 +41,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.simple_m365.relay.plugins.module_utils._preflight_sasldb import problems
 
 

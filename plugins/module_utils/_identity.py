@@ -89,7 +89,7 @@ def finish_sign_in(identity):
     On any failure the old token stays as it is, byte for byte.
     """
     path = _tokens.state_path(identity["mailbox"], "pending")
-    pending = _tokens.load(path) or {}
+    pending = _known(path)
     if pending.get("identity") != {key: identity[key] for key in ASKED_FOR}:
         raise _signin.SignInError("sign_in_not_started", identity)
     flow = dict(pending["flow"])
@@ -98,7 +98,7 @@ def finish_sign_in(identity):
         _signin.check_result(identity, answer)
         return _install(identity, answer)
     finally:
-        if _tokens.load(path) == pending:  # Another sign-in may have been started meanwhile.
+        if _known(path) == pending:  # Another sign-in may have been started meanwhile.
             os.unlink(path)
 
 
@@ -119,9 +119,13 @@ def _expires_at(answer, now):
 def _remember(identity, event, now):
     """Write down beside the token what the plugin would drop from it: whose it is, and when what happened to it."""
     path = _tokens.state_path(identity["mailbox"], "json")
-    known = {}
-    with contextlib.suppress(ValueError):  # A damaged one starts afresh.
-        known = _tokens.load(path) or {}
-    known.update({key: identity[key] for key in ASKED_FOR})
-    known[event] = int(now)
+    known = {**_known(path), **{key: identity[key] for key in ASKED_FOR}, event: int(now)}
     _files.write_atomically(path, _tokens.render(known))
+
+
+def _known(path):
+    """Return a state file as a dict; a missing or damaged one is empty."""
+    try:
+        return _tokens.load(path) or {}
+    except ValueError:
+        return {}

@@ -26,9 +26,9 @@ LOGIN_PORTS = {"submission", "submissions", "smtps", "587", "465"}
 # Restrictions that let a client in because of where it comes from.
 PERMIT_BY_ADDRESS = {"permit_mynetworks", "permit_inet_interfaces"}
 # Restrictions that a stranger passes, or may pass, without a password.
-PERMIT_STRANGERS = {"permit", "permit_mx_backup", "permit_tls_all_clientcerts", "permit_naked_ip_address", "permit_dnswl_client", "permit_rhswl_client"}
-# Restrictions whose answer stands in a table or comes from a server, so it may be "permit".
-ANSWER_ELSEWHERE = re.compile(r"check_\w+")
+LETS_IN = {"permit", "permit_mx_backup", "permit_tls_all_clientcerts", "permit_naked_ip_address", "permit_dnswl_client", "permit_rhswl_client"}
+# Restrictions whose answer stands in a table or comes from a server, so it may be "permit"; a bare table is one too.
+ELSEWHERE = re.compile(r"check_\w+|\w+:.+")
 TAKES_ARGUMENT = re.compile(r"check_\w+|sleep|reject_rbl_client|reject_rhsbl_\w+|permit_dnswl_client|permit_rhswl_client")
 DESTINATIONS = ("mydestination", "relay_domains", "virtual_alias_domains", "virtual_mailbox_domains")
 
@@ -63,7 +63,12 @@ def problems(parameters, services):
         program = os.path.basename(service["command"].split()[0])
         where = f"{service['name']}/{service['type']}"
         if program == "smtpd":
-            reasons = [*network_problems(effective), *relay_problems(service, effective), *login_problems(effective), *smuggling_problems(effective)]
+            reasons = [
+                *network_problems("mynetworks", effective), *relay_problems(service, effective), *login_problems(effective),
+                *smuggling_problems(effective), *disguise_problems(effective),
+            ]
+        elif program == "qmqpd":
+            reasons = [*network_problems("qmqpd_authorized_clients", effective)]
         elif program in ("smtp", "lmtp"):
             reasons = [*token_problems(effective)]
         else:
@@ -89,72 +94,93 @@ def relay_problems(service, effective):
     recipient = verdict(effective["smtpd_recipient_restrictions"], effective)
     if "closed" not in (relay[0], recipient[0]):
         yield (
-            f"smtpd_relay_restrictions = {effective['smtpd_relay_restrictions']} lets strangers relay: {relay[1]}. "
+            f"smtpd_relay_restrictions = {effective['smtpd_relay_restrictions']} does not keep strangers out: {relay[1]}. "
             "Let it end in: permit_sasl_authenticated, reject"
         )
-    by_address = PERMIT_BY_ADDRESS.intersection(words(effective["smtpd_relay_restrictions"]))
-    if service["name"].rpartition(":")[2] in LOGIN_PORTS and by_address:
-        yield f"smtpd_relay_restrictions names {', '.join(sorted(by_address))}, so trusted networks could skip AUTH on a port that promises it. Leave it out"
+    if verdict(effective["smtpd_data_restrictions"], effective)[0] != "closed":
+        yield (
+            f"smtpd_data_restrictions = {effective['smtpd_data_restrictions']} lets strangers send to the recipient postmaster, which no other list refuses. "
+            "Let it end in: permit_sasl_authenticated, reject"
+        )
+    for name in ("smtpd_relay_restrictions", "smtpd_data_restrictions"):
+        by_address = PERMIT_BY_ADDRESS.intersection(words(effective[name]))
+        if service["name"].rpartition(":")[2] in LOGIN_PORTS and by_address:
+            yield f"{name} names {', '.join(sorted(by_address))}, so trusted networks could skip AUTH on a port that promises it. Leave it out"
     if effective["soft_bounce"] == "yes":
         yield "soft_bounce = yes turns permanent refusals into temporary ones: strangers would try for ever. Leave it out"
     for name in ("reject_code", "relay_domains_reject_code"):
         if not effective[name].startswith("5"):
             yield f"{name} = {effective[name]} is no permanent refusal: strangers would try for ever. Leave it out"
-    if effective["smtpd_authorized_xclient_hosts"]:
-        yield "smtpd_authorized_xclient_hosts is set: these hosts may claim to be any client with any login. Leave it out"
 
 
 def verdict(restrictions, effective, depth=0):
     """Return ("closed"|"open"|"passes", why): what a list of restrictions does with a stranger's mail for somebody else."""
+    for token, only_warns in steps(restrictions):
+        name = token.lower()
+        if token in words(effective["smtpd_restriction_classes"]) and depth < 10:
+            inner = verdict(effective.get(token, ""), effective, depth + 1)
+        elif name in LETS_IN or ELSEWHERE.fullmatch(name):
+            inner = "open", f"{token} can let them in. Restrictions that look something up belong into smtpd_recipient_restrictions"
+        elif name == "permit_auth_destination" and destinations(effective):
+            inner = "open", f"{token} lets them send to {destinations(effective)}"
+        elif name in ("defer", "defer_unauth_destination"):
+            inner = "open", f"{token} refuses them only for now, and they would try for ever"
+        elif not only_warns and (name == "reject" or (name == "reject_unauth_destination" and not destinations(effective))):
+            inner = "closed", ""
+        else:
+            continue
+        if inner[0] != "passes":
+            return inner
+    return "passes", f"they may send to {destinations(effective)}" if destinations(effective) else "nothing refuses them"
+
+
+def steps(restrictions):
+    """Return the restrictions of a list as (name, whether it only warns), without their arguments."""
     tokens = words(restrictions)
-    classes = set(words(effective["smtpd_restriction_classes"]))
-    warn_only = False
+    found = []
+    only_warns = False
     while tokens:
         token = tokens.pop(0)
-        name = token.lower()
-        if TAKES_ARGUMENT.fullmatch(name) and tokens:
-            tokens.pop(0)
-        if name == "warn_if_reject":
-            warn_only = True
+        if token.lower() == "warn_if_reject":
+            only_warns = True
             continue
-        if name in PERMIT_STRANGERS:
-            return "open", f"{token} lets them in"
-        if ANSWER_ELSEWHERE.fullmatch(name) or ":" in name:
-            return "open", f"{token} comes first and can permit anybody; put it into smtpd_recipient_restrictions instead"
-        if token in classes and depth < 10:
-            inner = verdict(effective.get(token, ""), effective, depth + 1)
-            if inner[0] != "passes":
-                return inner
-        if name == "reject" and not warn_only:
-            return "closed", ""
-        if name == "reject_unauth_destination" and not warn_only:
-            named = [destination for destination in DESTINATIONS if effective[destination]]
-            if not named:
-                return "closed", ""
-        if name in ("defer", "defer_unauth_destination"):
-            return "open", f"{token} refuses them only for now, and they would try for ever"
-        warn_only = False
-    named = [destination for destination in DESTINATIONS if effective[destination]]
-    return "passes", f"it has no end, and {', '.join(named)} is not empty" if named else "it has no end"
+        if TAKES_ARGUMENT.fullmatch(token.lower()) and tokens:
+            tokens.pop(0)
+        found.append((token, only_warns))
+        only_warns = False
+    return found
+
+
+def destinations(effective):
+    """Return which parameters make this host the destination of some mail, as text; strangers may send there."""
+    return ", ".join(f"{name} = {effective[name]}" for name in DESTINATIONS if effective[name])
 
 
 # --- trusted networks ---
 
-def network_problems(effective):
-    """mynetworks must be networks of one organisation, together too."""
+def disguise_problems(effective):
+    """Nobody may claim another address than the one he has."""
+    for name in ("smtpd_authorized_xclient_hosts", "smtpd_upstream_proxy_protocol"):
+        if effective[name]:
+            yield f"{name} = {effective[name]} lets others claim to be a trusted client. Leave it out"
+
+
+def network_problems(parameter, effective):
+    """A list of trusted clients must be networks of one organisation, together too."""
     try:
-        networks = trusted(words(effective["mynetworks"]))
+        networks = trusted(words(effective[parameter]))
     except ValueError as error:
-        yield f"mynetworks: {error}"
+        yield f"{parameter}: {error}"
         return
     for version, most in MOST_PUBLIC.items():
-        public = 0
-        for network in ipaddress.collapse_addresses(network for network in networks if network.version == version):
-            if version == 6 and any(network.overlaps(other) for other in STANDS_FOR_IPV4) and not network.is_loopback:
-                yield f"mynetworks holds {network}, which stands for IPv4 addresses. Write those IPv4 networks themselves"
-            public += public_addresses(network)
+        merged = list(ipaddress.collapse_addresses(network for network in networks if network.version == version))
+        public = sum(map(public_addresses, merged))
         if public > most:
-            yield f"mynetworks trusts {public} public IPv{version} addresses: all of them could send mail without a password. Write only networks of your own"
+            yield f"{parameter} trusts {public} public IPv{version} addresses: all of them could send mail without a password. Write only networks of your own"
+            continue
+        for network in merged:
+            if not network.is_loopback and any(network.overlaps(other) for other in STANDS_FOR_IPV4):
+                yield f"{parameter} holds {network}, which stands for IPv4 addresses. Write those IPv4 networks themselves"
 
 
 def public_addresses(network):

@@ -23,22 +23,31 @@ class Wrong(ValueError):
     """A value that cannot be used; every argument is one sentence or more about it."""
 
 
-def collect(checks, settings, required=()):
+def collect(checks, settings, required=(), sources=None):
     """Return the problems of all variables as sentences that begin with the variable's name.
 
     checks:   variable -> function(value) that raises Wrong.
     settings: variable -> value; variables without a check are somebody else's, unless they look like a slip of the pen.
     required: variables that are checked even when nobody set them.
+    sources:  variable -> the variable that its default is made from. A mistake is told once, and of the variable where it was made.
     """
     found = []
     for name, check in checks.items():
         if name in settings or name in required:
-            found += sentences(name, check, settings.get(name))
+            made_in = made_from(name, settings, sources or {})
+            if made_in == name or made_in not in checks:
+                found += sentences(made_in, check, settings.get(name))
     for name in settings:
         if name not in checks:
             meant = difflib.get_close_matches(name, checks, n=1, cutoff=0.85)
             found += [f"{name}: there is no such variable, so nothing would use it. Write {meant[0]}."] if meant else []
     return found
+
+
+def made_from(name, settings, sources):
+    """Return the variable whose value this one has by default, or the variable itself when it has a value of its own."""
+    source = sources.get(name)
+    return source if source and (settings.get(source) or "") == (settings.get(name) or "") else name
 
 
 def sentences(name, check, value):

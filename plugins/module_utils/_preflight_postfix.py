@@ -20,10 +20,10 @@ DEFAULT_CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"
 def problems(settings):
     """Return what is wrong with the variables of role postfix, as sentences; an empty list when nothing is.
 
-    settings: variable -> value. Other roles' variables may be among them; xoauth2_smtp_host and xoauth2_smtp_port are compared.
+    settings: variable -> value. Of the role xoauth2, the host, the port and the mailbox should be among them: defaults are made from them.
     """
     settings = plain(settings)
-    return collect(CHECKS, settings, REQUIRED) + contradictions(settings)
+    return collect(CHECKS, settings, REQUIRED, MADE_FROM) + contradictions(settings)
 
 
 def contradictions(settings):
@@ -95,7 +95,7 @@ def check_pem(value, what, example):
     """The path of a PEM file."""
     absolute_path(value, f"the path of {what} on the relay", example)
     if re.search(r"\.(p12|pfx|jks|der)$", value, re.IGNORECASE):
-        raise Wrong(f"{shown(value)} is not a PEM file. Convert it ('openssl pkcs12 -in FILE -nodes -out relay.pem') and write its path, for example {example}.")
+        raise Wrong(f"{shown(value)} is not a PEM file. Write the path of one ('openssl pkcs12 -in FILE -nodes' makes it), for example {example}.")
 
 
 def check_sender_address(value):
@@ -129,6 +129,7 @@ def seconds(time):
 
 per_minute = partial(whole_number, low=0, high=1_000_000, meaning="how many one client address may have (0 switches the limit off)")
 
+MADE_FROM = {"postfix_sasl_realm": "postfix_domain", "postfix_sender_address": "xoauth2_mailbox"}
 REQUIRED = ("postfix_hostname", "postfix_domain")
 CHECKS = {
     "postfix_hostname": partial(host_name, what="the full name of the relay", example="relay.example.org"),

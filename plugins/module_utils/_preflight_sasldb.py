@@ -9,15 +9,20 @@ from ._preflight import CONTROL, MOST_PROBLEMS, Wrong, before, collect, each, ke
 
 EXAMPLE = "[{name: scanner, password: ...}]"
 NAME = re.compile(r"[!-~]+")
-NOT_IN_NAMES = {" ": "a blank", ",": "a comma", ":": "a colon: write name and password as two keys", "\"": "a quotation mark", "'": "a quotation mark", "\\": "a backslash"}
+NOT_IN_NAMES = {
+    " ": "a blank", ",": "a comma", ":": "a colon: write name and password as two keys", "\"": "a quotation mark", "'": "a quotation mark", "\\": "a backslash",
+}
 LONGEST_NAME = 64
 LONGEST_PASSWORD = 1024    # what libsasl2 takes
 
 
 def problems(settings):
-    """Return what is wrong with the variables of role sasldb, as sentences without any password; an empty list when nothing is."""
+    """Return what is wrong with the variables of role sasldb, as sentences without any password; an empty list when nothing is.
+
+    settings: variable -> value. postfix_domain should be among them: the default realm is made from it.
+    """
     settings = plain(settings)
-    return collect(CHECKS, settings) + contradictions(settings)
+    return collect(CHECKS, settings, sources=MADE_FROM) + contradictions(settings)
 
 
 def contradictions(settings):
@@ -110,6 +115,7 @@ def check_password(password, state):
         raise Wrong(f"the password is longer than {LONGEST_PASSWORD} bytes. {remedy}")
 
 
+MADE_FROM = {"sasldb_realm": "postfix_domain"}
 CHECKS = {
     "sasldb_users": check_users,
     "sasldb_realm": realm,

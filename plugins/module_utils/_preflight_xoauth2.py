@@ -44,16 +44,14 @@ SOURCES = ("debian", "deb", "present")
 def problems(settings):
     """Return what is wrong with the variables of role xoauth2, as sentences; an empty list when nothing is."""
     settings = plain(settings)
-    checks = dict(CHECKS)
-    own_identity = identity_of(settings)
-    if settings.get("xoauth2_identities") in (None, [own_identity]):
-        checks.pop("xoauth2_identities")    # its default: made of the variables that are checked anyway
+    required = REQUIRED
+    if settings.get("xoauth2_identities") in (None, [identity_of(settings)]):
+        unused = ("xoauth2_identities",)    # its default: made of the variables that are checked anyway
     else:
-        checks = {name: check for name, check in checks.items() if name not in SINGLE.values() or settings.get(name)}
-    if own_identity["sign_in_as"] == own_identity["mailbox"]:
-        checks.pop("xoauth2_sign_in_as", None)    # its default: one mistake is told once
-    known = {name: value for name, value in settings.items() if name in checks or name not in CHECKS}
-    return collect(checks, known, [name for name in REQUIRED if name in checks]) + contradictions(settings)
+        unused = [name for name in SINGLE.values() if not settings.get(name)]
+        required = [name for name in REQUIRED if name not in unused]
+    used = {name: value for name, value in settings.items() if name not in unused}
+    return collect(CHECKS, used, required, MADE_FROM) + contradictions(settings)
 
 
 def identity_of(settings):
@@ -69,8 +67,8 @@ def contradictions(settings):
 def identity_contradictions(settings):
     """The ids of one identity, and the two ways to write it."""
     own = identity_of(settings)
-    if own["client_id"] and str(own["client_id"]).lower() == str(own["tenant_id"]).lower():
-        yield f"xoauth2_client_id: is the same id as xoauth2_tenant_id, so one was copied twice. Write the app's own id ({CLIENT_PLACE}), for example {GUID_EXAMPLE}."
+    if own["client_id"] not in ("", PLACEHOLDER) and str(own["client_id"]).lower() == str(own["tenant_id"]).lower():
+        yield f"xoauth2_client_id: is the same id as xoauth2_tenant_id: one was copied twice. Write the app's own id ({CLIENT_PLACE})."
     identities = settings.get("xoauth2_identities")
     if isinstance(identities, list) and len(identities) == 1 and isinstance(identities[0], dict):
         for key, name in SINGLE.items():
@@ -99,7 +97,7 @@ def plugin_contradictions(settings):
     source, deb = settings.get("xoauth2_plugin_source"), settings.get("xoauth2_plugin_deb")
     checksum = settings.get("xoauth2_plugin_deb_checksum")
     if source == "deb" and not deb:
-        yield "xoauth2_plugin_deb: is required with xoauth2_plugin_source: deb. Write a path on the controller or a URL, for example /srv/packages/sasl-xoauth2.deb."
+        yield "xoauth2_plugin_deb: is required by xoauth2_plugin_source: deb. Write a path on the controller or a URL, for example /srv/sasl-xoauth2.deb."
     if deb and source in SOURCES and source != "deb":
         yield f"xoauth2_plugin_deb: is not used with xoauth2_plugin_source: {source}. Write xoauth2_plugin_source: deb, or leave xoauth2_plugin_deb empty."
     if deb and "://" in str(deb) and not checksum:
@@ -144,8 +142,8 @@ def check_identities(value):
     identity = value[0]
     if not isinstance(identity, dict):
         raise Wrong(f"the identity is not a dictionary. Write {example}.")
-    before("the identity", keys, identity, tuple(SINGLE))
-    each(SINGLE.items(), lambda pair: before(f"{pair[0]} of the identity:", CHECKS[pair[1]], identity[pair[0]]))
+    before("the identity", keys, identity, ("mailbox", "tenant_id", "client_id"), ("sign_in_as",))
+    each(identity.items(), lambda pair: before(f"{pair[0]} of the identity:", CHECKS[SINGLE[pair[0]]], pair[1]))
     if str(identity["tenant_id"]).lower() == str(identity["client_id"]).lower():
         raise Wrong(f"client_id and tenant_id of the identity are the same, so one was copied twice. Write the app's own id ({CLIENT_PLACE}).")
 
@@ -214,9 +212,9 @@ def check_deb(value):
     text(value, what, example)
     remedy = f"Write {what}, for example {example} or https://packages.example.org/sasl-xoauth2.deb."
     if "://" in value:
-        matched = re.fullmatch(r"https?://([^/\s@:?#]+)(:[0-9]{1,5})?/[^\s?#]+", value)
+        matched = re.fullmatch(r"https://([^/\s@:?#]+)(:[0-9]{1,5})?/[^\s?#]+", value)
         if not matched:
-            raise Wrong(f"{shown(value)} is not a URL with http or https, a host and a path, and without a password. {remedy}")
+            raise Wrong(f"{shown(value)} is not a URL with https, a host and a path, without user and password. {remedy}")
     else:
         absolute_path(value, what, example)
     if not value.endswith(".deb"):
@@ -245,6 +243,7 @@ def check_suite(value):
 
 
 SINGLE = {"mailbox": "xoauth2_mailbox", "tenant_id": "xoauth2_tenant_id", "client_id": "xoauth2_client_id", "sign_in_as": "xoauth2_sign_in_as"}
+MADE_FROM = {"xoauth2_sign_in_as": "xoauth2_mailbox"}
 REQUIRED = ("xoauth2_mailbox", "xoauth2_tenant_id", "xoauth2_client_id")
 CHECKS = {
     "xoauth2_mailbox": partial(mail_address, what="the mailbox that the relay sends as"),

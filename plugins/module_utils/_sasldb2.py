@@ -18,6 +18,7 @@ import grp
 import os
 import shutil
 import stat
+import struct
 import time
 from collections import namedtuple
 
@@ -30,8 +31,10 @@ LOCK_SECONDS = 60
 ATTEMPTS = 5
 
 HEADER = b"VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END\n"
+HASH_MAGIC = 0x061561
+FIRST_PAGE_BYTES = 92
 PASSWORD = b"userPassword"
-DERIVED = b"cmusaslsecret"
+OTHER_SECRETS = b"cmusaslsecret"
 
 # libsasl2 refuses longer ones: LOGIN takes 1024 bytes for the name and for the password; name@realm has 1024 in all.
 NAME_BYTES = 255
@@ -58,7 +61,7 @@ def parse_dump(text):
         if needed not in lines[:start]:
             raise ValueError(f"its header lacks {needed}")
     data = [bytes.fromhex(line) for line in lines[start + 1:-1]]
-    entries = dict(zip(data[::2], data[1::2]))
+    entries = dict(zip(data[::2], data[1::2], strict=False))
     if 2 * len(entries) != len(data):
         raise ValueError("a key stands there twice or has no value")
     return entries
@@ -157,35 +160,31 @@ def decide(entries, wanted, exclusive):
 
     exclusive: accounts that are not in `wanted` are removed.
 
-    A changed or removed account also loses the secrets that SASL derived from its old password (cmusaslsecretPLAIN would
-    let it in). All other properties, and all accounts that need no change, stay as they are.
+    A wanted account signs in with its password and with nothing else: libsasl2 lets it in with an old cmusaslsecretPLAIN
+    too. So its other secrets go, and those of removed accounts. All other accounts and properties stay as they are.
     """
-    owners = {key: _owner(key) for key in entries}
-    there = {owner for owner in owners.values() if owner}
-    passwords = {owner: entries[key] for key, owner in owners.items() if owner and key.endswith(b"\0" + PASSWORD)}
-    removed = {owner for owner in there if wanted.get(owner) is None and (exclusive or owner in wanted)}
-    written = {owner: password for owner, password in wanted.items() if password is not None and passwords.get(owner) != password}
-    if not written and not removed:
-        return Decision(False, entries, [], [], [], len(passwords))
-    kept = {key: value for key, value in entries.items() if owners[key] not in written and owners[key] not in removed}
-    for (name, realm), password in written.items():
-        kept[b"\0".join((name, realm, PASSWORD))] = password
+    held = {}
+    for key, value in entries.items():
+        parts = key.split(b"\0")
+        if len(parts) == 3 and (parts[2] == PASSWORD or parts[2].startswith(OTHER_SECRETS)):
+            held.setdefault((parts[0], parts[1]), {})[parts[2]] = value
+    removed = {account for account in held if wanted.get(account) is None and (exclusive or account in wanted)}
+    written = {account: password for account, password in wanted.items() if password is not None and held.get(account) != {PASSWORD: password}}
+    altered = written.keys() & held.keys()
+    new = dict(entries)
+    for account in removed | altered:
+        for secret in held[account]:
+            del new[b"\0".join((*account, secret))]
+    for account, password in written.items():
+        new[b"\0".join((*account, PASSWORD))] = password
     return Decision(
-        changed=True,
-        entries=kept,
-        added=_names(written.keys() - there),
-        altered=_names(written.keys() & there),
+        changed=bool(removed or written),
+        entries=new,
+        added=_names(written.keys() - held.keys()),
+        altered=_names(altered),
         removed=_names(removed),
-        count=len((passwords.keys() | written.keys()) - removed),
+        count=len((held.keys() - removed) | written.keys()),
     )
-
-
-def _owner(key):
-    """Return (name, realm) for a key that holds what an account signs in with, None for any other."""
-    parts = key.split(b"\0")
-    if len(parts) == 3 and (parts[2] == PASSWORD or parts[2].startswith(DERIVED)):
-        return parts[0], parts[1]
-    return None
 
 
 def _names(accounts):
@@ -233,8 +232,7 @@ def read(path):
             return {}, None
         problem = None
         try:
-            _run_tool("db_verify", path)
-            entries = parse_dump(_run_tool("db_dump", path).stdout)
+            entries = _read_whole(path)
         except (CommandError, ValueError) as error:
             problem = error
         if _stamp(path) == seen:
@@ -279,6 +277,27 @@ def write(path, entries, seen):
         raise
     sync_directory(os.path.dirname(path))
     return True
+
+
+def _read_whole(path):
+    """Return the entries of a file that stands still. Raises ValueError or CommandError if something is missing in it.
+
+    The tools do not notice pages that are cut off or zeroed; but the first page says how many pages and entries there are.
+    """
+    with open(path, "rb") as stream:
+        page = stream.read(FIRST_PAGE_BYTES).ljust(FIRST_PAGE_BYTES, b"\0")
+        size = os.fstat(stream.fileno()).st_size
+    order = next((order for order in "<>" if struct.unpack_from(f"{order}I", page, 12)[0] == HASH_MAGIC), None)
+    if order is None:
+        raise ValueError("it does not begin like one")
+    page_size, last_page, count = (struct.unpack_from(f"{order}I", page, offset)[0] for offset in (20, 32, 88))
+    if size != (last_page + 1) * page_size:
+        raise ValueError(f"it should have {(last_page + 1) * page_size} bytes and has {size}")
+    _run_tool("db_verify", path)
+    entries = parse_dump(_run_tool("db_dump", path).stdout)
+    if len(entries) != count:
+        raise ValueError(f"it should have {count} entries and {len(entries)} can be read")
+    return entries
 
 
 def _run_tool(tool, path, stdin=None):

@@ -8,6 +8,7 @@ exception: their texts can quote Microsoft's whole answer, tokens included.
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import re
 import time
@@ -63,14 +64,9 @@ def open_app(identity):
 
 def _libraries():
     try:
-        import msal
-        import requests
-    except ImportError:
-        missing = True
-    else:
-        missing = False
-    if missing:
-        raise MsalMissingError("msal is not installed")
+        msal, requests = importlib.import_module("msal"), importlib.import_module("requests")
+    except ImportError as error:
+        raise MsalMissingError("msal is not installed") from error
     logging.getLogger("msal").setLevel(logging.CRITICAL + 1)  # It logs answers that it cannot read, tokens included.
     return msal, requests
 
@@ -102,7 +98,7 @@ def finish_device_flow(identity, flow, sleep=time.sleep, clock=time.time):
     while clock() < flow["expires_at"]:
         try:
             app = app or open_app(identity)
-            answer = _ask(identity, lambda: app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True))
+            answer = _poll(app, identity, flow)
             if "access_token" in answer:
                 return answer
             trouble = None
@@ -114,6 +110,10 @@ def finish_device_flow(identity, flow, sleep=time.sleep, clock=time.time):
             trouble = error
         sleep(flow["interval"])
     raise SignInError("code_expired", identity, f"At the end: {trouble.happened}" if trouble else "")
+
+
+def _poll(app, identity, flow):
+    return _ask(identity, lambda: app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True))
 
 
 def refresh(identity, refresh_token):

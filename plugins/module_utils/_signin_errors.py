@@ -11,7 +11,7 @@ import collections
 
 Entry = collections.namedtuple("Entry", "name codes errors happened remedy transient", defaults=[False])
 
-AGAIN = "Sign in again: ansible-playbook simple_m365.relay.sign_in."
+AGAIN = "Let {sign_in_as} sign in: ansible-playbook simple_m365.relay.sign_in."
 APP = "Entra admin center > App registrations > the app with client id {client_id}"
 EXCLUDE = ("Exclude {sign_in_as} from the Conditional Access policy that blocks it (Entra admin center > Protection > Conditional Access; "
            "the sign-in log names the policy; also Microsoft's own 'Block device code flow'), then sign in again.")
@@ -55,7 +55,8 @@ ENTRIES = (
     Entry("conditional_access", (53003, 530036, 530032), (), "A Conditional Access policy blocks {sign_in_as}.", EXCLUDE),
     Entry("grant_revoked", (50173,), (), "The sign-in of {sign_in_as} was revoked (password changed, or sessions revoked).", AGAIN),
     Entry("grant_inactive", (700082, 70008), (), "The sign-in of {sign_in_as} expired, because it was not used for 90 days.", AGAIN),
-    Entry("grant_invalid", (70000,), ("invalid_grant", "interaction_required", "login_required"), "Microsoft does not accept the stored sign-in of {sign_in_as} any more.", AGAIN),
+    Entry("grant_invalid", (70000,), ("invalid_grant", "interaction_required", "login_required"),
+          "Microsoft does not accept the stored sign-in of {sign_in_as} any more.", AGAIN),
     # The way to Microsoft
     Entry("service_trouble", (50033, 90006, 90024, 90033, 90055, 90012), ("temporarily_unavailable", "server_error", "slow_down"),
           "Microsoft's sign-in service at {login_host} is in trouble.", "Nothing to mend here: try again later. Mail waits in the queue.", True),
@@ -64,10 +65,12 @@ ENTRIES = (
     Entry("unexpected_answer", (), (), "What answers as {login_host} does not speak as Microsoft's sign-in service does.",
           "Look for a proxy or captive portal between the relay and https://{login_host}, and check xoauth2_login_host.", True),
     Entry("tls_failure", (), (), "The certificate of {login_host} cannot be verified.",
-          "Check the relay's clock and its CA certificates (package ca-certificates); a firewall that breaks TLS open needs an exception for {login_host}.", True),
+          "Check the relay's clock and its CA certificates (package ca-certificates); a firewall that breaks TLS open needs an exception "
+          "for {login_host}.", True),
     Entry("clock_wrong", (), (), "Microsoft's answer is not valid at the time that the relay's clock shows.",
           "Set the relay's clock (timedatectl), then sign in again."),
-    Entry("refused", (), (), "Microsoft refused the sign-in for {mailbox}.", "Look the error up in the Entra admin center > Sign-in logs, filtered by app {client_id}."),
+    Entry("refused", (), (), "Microsoft refused the sign-in for {mailbox}.",
+          "Look the error up in the Entra admin center > Sign-in logs, filtered by app {client_id}."),
 )
 
 BY_NAME = {entry.name: entry for entry in ENTRIES}

@@ -37,12 +37,12 @@ class OwnerMissingError(Exception):
 
 def token_path(mailbox):
     """Return the path of a mailbox's token file. Raises ValueError for what cannot be a file name."""
-    return os.path.join(TOKENS, _file_name(mailbox))
+    return f"{TOKENS}/{_file_name(mailbox)}"
 
 
 def state_path(mailbox, kind):
     """Return the path of a mailbox's "json" (metadata), "pending" (a sign-in that waits for a person) or "lock"."""
-    return os.path.join(STATE, f"{_file_name(mailbox)}.{kind}")
+    return f"{STATE}/{_file_name(mailbox)}.{kind}"
 
 
 def _file_name(mailbox):
@@ -97,12 +97,13 @@ def why_not_good(token, identity):
         return ("token_damaged", "")
     if not token.get("refresh_token"):
         return ("no_refresh_token", "")
-    if token.get("user", "").lower() != identity["mailbox"].lower():
-        return ("wrong_mailbox", f"It is for {token.get('user') or 'nobody'}.")
-    if token.get("client_id", "").lower() != identity["client_id"].lower():
-        return ("wrong_client", f"It was given to {token.get('client_id') or 'nobody'}.")
-    if token.get("token_endpoint", "").lower() != token_endpoint(identity).lower():
-        return ("wrong_tenant", f"It is renewed at {token.get('token_endpoint') or 'no place'}.")
+    for name, key, wanted, words in (
+        ("wrong_mailbox", "user", identity["mailbox"], "It is for"),
+        ("wrong_client", "client_id", identity["client_id"], "It was given to"),
+        ("wrong_tenant", "token_endpoint", token_endpoint(identity), "It is renewed at"),
+    ):
+        if token.get(key, "").lower() != wanted.lower():
+            return (name, f"{words} {token.get(key) or 'an unknown one'}.")
     return mismatch(claims(token["access_token"]), identity)
 
 
@@ -111,21 +112,21 @@ def mismatch(found, identity):
 
     Only claims that are there can be wrong.
     """
-    person = person_of(found)
-    if person and person.lower() != identity["sign_in_as"].lower():
-        return ("wrong_person", f"It belongs to {person}.")
-    tenant = found.get("tid")
-    if tenant and tenant.lower() != identity["tenant_id"].lower():
-        return ("wrong_tenant", f"It is from tenant {tenant}.")
-    client = found.get("appid") or found.get("azp")
-    if client and client.lower() != identity["client_id"].lower():
-        return ("wrong_client", f"It was given to {client}.")
-    audience = found.get("aud")
-    if audience and audience.rstrip("/").lower() not in [accepted.rstrip("/").lower() for accepted in identity["audiences"]]:
-        return ("wrong_audience", f"It is for {audience}.")
-    if "scp" in found and permission(identity) not in found["scp"].lower().split():
+    for name, claim, accepted, words in (
+        ("wrong_person", person_of(found), [identity["sign_in_as"]], "It belongs to"),
+        ("wrong_tenant", found.get("tid"), [identity["tenant_id"]], "It is from tenant"),
+        ("wrong_client", found.get("appid") or found.get("azp"), [identity["client_id"]], "It was given to"),
+        ("wrong_audience", found.get("aud"), identity["audiences"], "It is for"),
+    ):
+        if claim and _plain(claim) not in map(_plain, accepted):
+            return (name, f"{words} {claim}.")
+    if "scp" in found and permission(identity) not in _plain(found["scp"]).split():
         return ("wrong_scope", f"It allows: {found['scp'] or 'nothing'}.")
     return None
+
+
+def _plain(text):
+    return str(text).rstrip("/").lower()
 
 
 def person_of(found):

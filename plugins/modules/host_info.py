@@ -2,7 +2,6 @@
 # Copyright (c) Simple M365 Relay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything that the roles want to know about a host before they touch it."""
 
 from __future__ import annotations
 
@@ -87,7 +86,6 @@ release:
 import platform
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.simple_m365.relay.plugins.module_utils._certificate import certificate_problem
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError, run
 from ansible_collections.simple_m365.relay.plugins.module_utils._postfix_unit import master_pid

@@ -2,7 +2,6 @@
 # Copyright (c) Simple M365 Relay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put a Postfix configuration in place that is checked before and proved after."""
 
 from __future__ import annotations
 
@@ -66,7 +65,6 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.simple_m365.relay.plugins.module_utils import _postfix_config
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
 from ansible_collections.simple_m365.relay.plugins.module_utils._postfix_proof import ProofError

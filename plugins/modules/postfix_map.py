@@ -2,7 +2,6 @@
 # Copyright (c) Simple M365 Relay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep a Postfix lookup table as a list of entries."""
 
 from __future__ import annotations
 
@@ -65,7 +64,6 @@ type:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
 from ansible_collections.simple_m365.relay.plugins.module_utils._files import read_if_there
 from ansible_collections.simple_m365.relay.plugins.module_utils._postfix_map import (

@@ -15,7 +15,8 @@ description:
     sees the old or the new one. A kill or a full disk leaves one of the two.
   - Owner, group and mode of an existing file are kept unless O(owner), O(group) or O(mode) say otherwise. A new file is root:sasl 0660, as Debian makes it.
   - A damaged file, or one that is not a Berkeley DB hash file, is an error and is left untouched.
-  - An account that is changed or removed also loses the secrets that SASL derived from its old password. Everything else in the database stays.
+  - An account of the list signs in with its password and with nothing else, so other secrets that it has in the database (C(cmusaslsecret...)) are removed, as
+    they are with a removed account. Everything else in the database stays.
 author:
   - Simple M365 Relay contributors (@simple-m365-relay)
 extends_documentation_fragment:
@@ -89,7 +90,7 @@ added:
   elements: str
   sample: [scanner@example.com]
 altered:
-  description: The accounts that got a new password.
+  description: The accounts that got a new password, or lost another secret beside it.
   returned: success
   type: list
   elements: str

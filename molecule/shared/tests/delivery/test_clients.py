@@ -28,7 +28,7 @@ session.send_message(mail)
 def swaks(relay, port, login, message_id):
     tls = {25: "--tls" if login else "", 587: "--tls", 465: "--tlsc"}[port]
     auth = f"--auth PLAIN --auth-user {login} --auth-password {PASSWORDS['scanner']}" if login else ""
-    return f"swaks --server '{relay}' --port {port} {tls} {auth} --from {MAILBOX} --to {RECIPIENT} --header 'Message-ID: {message_id}'"
+    return f"swaks --server '{relay}' --port {port} {tls} {auth} --from {MAILBOX} --to {RECIPIENT} --header 'Message-Id: {message_id}'"
 
 
 def msmtp(relay, port, login, message_id):
@@ -55,7 +55,8 @@ def nullmailer(relay, port, login, message_id):
     options = {25: "--starttls --insecure" if login else "", 587: "--starttls --insecure", 465: "--ssl --insecure"}[port]
     auth = f"--user={login} --pass={PASSWORDS['scanner']}" if login else ""
     mail = f"{MAILBOX}\n{RECIPIENT}\n\nFrom: {MAILBOX}\nTo: {RECIPIENT}\nMessage-ID: {message_id}\nSubject: nullmailer\n\ntext\n"
-    return f"printf '%s' '{mail}' > /tmp/nullmailer.msg && /usr/lib/nullmailer/smtp --port={port} {options} {auth} --host='{relay}' 3< /tmp/nullmailer.msg"
+    send = f"HELOHOST=client.corp.test /usr/lib/nullmailer/smtp --port={port} {options} {auth} --host='{relay}'"
+    return f"printf '%s' '{mail}' > /tmp/nullmailer.msg && {send} 3< /tmp/nullmailer.msg"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -81,5 +82,6 @@ def test_mail_of_a_device_leaves_as_the_mailbox(bed, lab, sender):
 
 def test_local_mail_of_the_host_itself_arrives(lab, host):
     message_id = f"<{uuid.uuid4()}@corp.test>"
-    host.run_test("printf 'To: %s\\nMessage-ID: %s\\nSubject: cron\\n\\ntext\\n' | sendmail -t", RECIPIENT, message_id)
+    mail = f"To: {RECIPIENT}\nMessage-ID: {message_id}\nSubject: cron\n\ntext\n"
+    host.check_output("printf '%%s' %s | sendmail -t", mail)
     assert len(lab.delivered(message_id)) == 1

@@ -89,8 +89,10 @@ def test_auth_is_not_offered_before_tls(address, port):
 def test_port_465_speaks_tls_from_the_start(address):
     with socket.create_connection((address, 465), timeout=20) as plain:
         plain.sendall(b"EHLO stranger.evil.test\r\n")
-        plain.settimeout(5)
-        assert not plain.recv(4).startswith(b"220")
+        try:
+            assert plain.recv(4) == b""
+        except ConnectionResetError:
+            pass  # the other way to hang up on somebody who does not speak TLS
     with connect(address, 465) as session:
         session.ehlo("stranger.evil.test")
         assert sorted(session.esmtp_features["auth"].split()) == ["LOGIN", "PLAIN"]
@@ -109,13 +111,15 @@ def test_an_unknown_account_is_refused(address, login):
 
 
 @pytest.mark.parametrize("port", [25, 587, 465])
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 def test_old_tls_is_not_spoken(bed, port, version):
     context = unverified()
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     relay = bed["hosts"]["relay"]["addresses"][0]
-    with pytest.raises((ssl.SSLError, ConnectionError, smtplib.SMTPException)):
+    # An alert comes from the relay; without one it would be this machine's own library that refused.
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
         if port == 465:
             smtplib.SMTP_SSL(relay, port, timeout=20, context=context).quit()
         else:
@@ -162,7 +166,7 @@ with socket.create_connection((relay, 25), timeout=20) as raw:
 def test_nothing_can_be_smuggled_behind_a_bare_line_feed_even_from_a_trusted_client(bed, client, lab, host, ending):
     for relay in bed["hosts"]["relay"]["addresses"]:
         client.run("python3 -c %s %s %s %s", SMUGGLER, relay, ending, MAILBOX)
-    host.run("postqueue -f")
+    host.check_output("postqueue -f")
     assert "victim@partner.test" not in host.check_output("postqueue -p")
     assert "victim@partner.test" not in str([message["envelope_to"] for message in lab("GET", "/inbox")])
 

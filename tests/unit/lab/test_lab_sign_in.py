@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from conftest import APP_ONLY, CLIENT, MAILBOX, SCOPE, authenticate, claims
 from control import ControlError
 from m365 import directory
+from tester import APP_ONLY, CLIENT, MAILBOX, SCOPE, authenticate, claims
 
 
 def test_device_code_brings_tokens_that_look_like_entras(lab):
@@ -120,7 +120,7 @@ def test_declined(lab):
 
 def test_expired(lab):
     lab.set(code_lifetime=1)
-    app, flow = start(lab)
+    _app, flow = start(lab)
     assert flow["expires_in"] == 1
     time.sleep(1.05)
     answer = lab.post(f"{directory.CORP}/oauth2/v2.0/token", {
@@ -217,9 +217,9 @@ def test_a_shorter_life_for_tokens_takes_effect_at_once(lab):
 
 def test_instance_discovery_knows_microsofts_hosts_only(lab):
     ask = f"{lab.authority}/common/discovery/instance?api-version=1.1&authorization_endpoint=https://"
-    good = lab.session().get(ask + f"login.microsoftonline.com/{directory.CORP}/oauth2/v2.0/authorize").json()
+    good = lab.http.get(ask + f"login.microsoftonline.com/{directory.CORP}/oauth2/v2.0/authorize").json()
     assert good["tenant_discovery_endpoint"].endswith(f"/{directory.CORP}/v2.0/.well-known/openid-configuration")
-    assert lab.session().get(ask + "login.example.org/x/oauth2/v2.0/authorize").json()["error"] == "invalid_instance"
+    assert lab.http.get(ask + "login.example.org/x/oauth2/v2.0/authorize").json()["error"] == "invalid_instance"
 
 
 def test_the_request_log_knows_who_asked_and_holds_no_secret(lab, capsys):
