@@ -74,7 +74,7 @@ def compile_policy(settings):
     logins, networks, exclusive = {}, {4: {}, 6: {}}, {}
     for place, entry in rules(settings):
         rule = compile_rule(place, entry, mailboxes[0])
-        if entry.get("exclusive"):
+        if is_exclusive(entry):
             exclusive.update(dict.fromkeys((pattern.lower() if "*" in pattern else canonical(pattern) for pattern in entry["addresses"]), rule))
         for login in entry.get("logins", []):
             logins[full_login(login, realm)] = rule
@@ -93,6 +93,11 @@ def rules(settings):
     for variable in ("sender_policy_logins", "sender_policy_networks"):
         for number, entry in enumerate(settings[variable], start=1):
             yield f"{variable}, rule {number}", entry
+
+
+def is_exclusive(entry):
+    """Tell whether an entry keeps its addresses to itself; surveys and templates write truth values as text."""
+    return str(entry.get("exclusive")).lower() in ("true", "yes")
 
 
 def compile_rule(place, entry, default_mailbox):
