@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import urllib.error
 import urllib.parse
@@ -138,6 +139,7 @@ SHOW = {
     "log": log_for_people,
     "codes": lambda answer: "\n".join(f"{one['code']}  {one['scope']}  {one['expires_in']} s left" for one in answer) or "No code waits.",
     "approve": lambda answer: f"{answer['code']}: {answer['status']}" + (f" as {answer['account']}" if answer["account"] else ""),
+    "fault": lambda answer: f"{answer['name']} is on: {answer['about']}" if "name" in answer else f"{answer['removed']} faults off",
     "faults": lambda answer: f"{answer['removed']} faults off" if set(answer) == {"removed"} else table({name: one["about"] for name, one in answer.items()}),
     "set": lambda answer: table({name: f"{one['value']}  ({one['about']})" if isinstance(one, dict) else str(one) for name, one in answer.items()}),
 }
@@ -156,4 +158,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `log | head` ends quietly
     sys.exit(main())

@@ -2,9 +2,11 @@
 """Whose name a message carries: read as strictly as possible, so that no trick with From gets through."""
 from __future__ import annotations
 
+import contextlib
 import email.errors
 import email.policy
 import email.utils
+import functools
 import re
 
 LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -34,13 +36,18 @@ def headers(data: bytes) -> list[tuple[str, str]]:
     return [(name.decode(), decode(value).strip()) for name, value in found]
 
 
+@functools.lru_cache(maxsize=1024)  # parsing is slow, and a relay's messages look alike
+def parse(name: str, value: str):
+    return email.policy.default.header_factory(name, value)
+
+
 def header_text(head: list[tuple[str, str]], name: str) -> str:
     """A header for people to read: decoded, on one line."""
     value = next((value for found, value in head if found == name), "")
-    try:
-        return " ".join(str(email.policy.default.header_factory(name, value)).split())
-    except UNREADABLE:
-        return ascii(value)
+    if "=?" in value:
+        with contextlib.suppress(*UNREADABLE):
+            value = str(parse("subject", value))
+    return " ".join(value.split())
 
 
 def from_addresses(head: list[tuple[str, str]]) -> list[str]:
@@ -49,7 +56,7 @@ def from_addresses(head: list[tuple[str, str]]) -> list[str]:
     if not values:
         return []
     try:
-        strict = [address.addr_spec.lower() for address in email.policy.default.header_factory("from", values[0]).addresses]
+        strict = [address.addr_spec.lower() for address in parse("from", values[0]).addresses]
     except UNREADABLE:
         return ["?"]
     loose = [address.lower() for _name, address in email.utils.getaddresses(values)]

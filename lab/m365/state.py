@@ -26,7 +26,7 @@ class State:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.apply = lambda: None  # called after each change of the faults; opens and closes the services
-        self.numbers = itertools.count(1)
+        self.connection_numbers = itertools.count(1)
         self.revoked: dict[str, float] = {}         # account -> refresh tokens made before are dead
         self.access_revoked: dict[str, float] = {}  # the same for access tokens
         self.spent: set[str] = set()                # refresh tokens used up, for strict rotation
@@ -41,6 +41,7 @@ class State:
             self.codes: dict[str, dict] = {}  # device_code -> its story
             self.person: dict | None = None
             self.inbox: list[dict] = []
+            self.message_numbers = itertools.count(1)
             self.requests: collections.deque = collections.deque(maxlen=REQUESTS_KEPT)
             self.counters: collections.Counter = collections.Counter()
             self.limits = limits.Limits()
@@ -78,7 +79,7 @@ class State:
                 kept -= len(old["data"] or b"")
                 old["data"] = None
             self.counters["bytes kept"] = kept
-            self.inbox.append({"id": next(self.numbers), "received": clock(), **message, "data": data})
+            self.inbox.append({"id": next(self.message_numbers), "received": clock(), **message, "data": data})
 
     # what is set
 

@@ -20,6 +20,7 @@ options:
     description:
       - The variables by their names. A required variable that is missing is a problem.
       - Names that the role does not know are left alone, unless they look like a variable of the role that is written wrong.
+      - With the variables among them that defaults are made from, a mistake is told of the variable where it was made.
     type: dict
     required: true
 """
@@ -31,7 +32,7 @@ EXAMPLES = r"""
     fail_msg: "{{ problems | join('\n') }}"
     quiet: true
   vars:
-    names: "{{ query('ansible.builtin.varnames', '^postfix_') }}"
+    names: "{{ query('ansible.builtin.varnames', '^postfix_', '^xoauth2_(mailbox|smtp_host|smtp_port)$') }}"
     problems: "{{ dict(names | zip(query('ansible.builtin.vars', *names))) | simple_m365.relay.postfix_problems }}"
 """
 

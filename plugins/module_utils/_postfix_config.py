@@ -64,12 +64,13 @@ def apply(wanted, ports):
     with alone():
         interrupted = recover()
         before = texts(LIVE)
+        lacks = needs(ports)
         if before != wanted:
             replace(wanted, ports)
-        elif interrupted or needs(ports):
+        elif interrupted or lacks in ("start", "reload"):
             refuse(_postfix_checks.problems(LIVE))
             activate(ports)
-        else:
+        elif not lacks:
             return False, before
         if not _postfix_unit.is_enabled():
             _postfix_unit.enable()
@@ -129,9 +130,12 @@ def replace(wanted, ports):
 
 def activate(ports, restart=False):
     """Let Postfix run with the live configuration and prove that it does. Raises ProofError, CommandError."""
-    since = time.time()
     parameters = _open_relay.read(LIVE)[0]
-    act = _postfix_unit.reload if running(parameters) and not restart else _postfix_unit.restart
+    act = _postfix_unit.reload
+    if restart or not running(parameters):
+        _postfix_unit.stop()
+        act = _postfix_unit.start
+    since = time.time()
     try:
         act()
     except CommandError as error:

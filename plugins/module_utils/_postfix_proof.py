@@ -15,7 +15,9 @@ from ._certificate import leaf
 from ._postfix_checks import certificate_files
 from ._postfix_unit import complaints, master_pid
 
+# Seconds for everything to be as it should, and for one answer: after a reload the first ones may come late or break off.
 PATIENCE = 30
+ONE_ANSWER = 5
 # Services that take part in every message. Each says its protocol to whoever connects, if it comes up with its parameters at all.
 SERVICES = ("cleanup", "rewrite", "tlsmgr", "smtp", "tlsproxy", "scache", "anvil")
 
@@ -63,7 +65,7 @@ def wake(queue_directory, name):
         raise ProofError(f"the service {name} is missing in master.cf")
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(ONE_ANSWER)
             connection.connect(path)
             greeting = connection.recv(4096)
     except OSError as error:
@@ -103,9 +105,9 @@ def ask(address, port, parameters):
     context.verify_mode = ssl.CERT_NONE    # it is compared with the file instead
     try:
         if port == 465:
-            client = smtplib.SMTP_SSL(address, port, "localhost", timeout=PATIENCE, context=context)
+            client = smtplib.SMTP_SSL(address, port, "localhost", timeout=ONE_ANSWER, context=context)
         else:
-            client = smtplib.SMTP(address, port, "localhost", timeout=PATIENCE)
+            client = smtplib.SMTP(address, port, "localhost", timeout=ONE_ANSWER)
     except smtplib.SMTPConnectError as error:
         if error.smtp_code == 421 and error.smtp_error.startswith(b"4.7.0"):
             return    # it runs, and has had enough of another client at this address

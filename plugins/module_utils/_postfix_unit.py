@@ -50,15 +50,15 @@ def reload():
     run(["systemctl", "reload", units()[0]])
 
 
-def restart():
-    """Start Postfix, or stop and start it."""
-    run(["systemctl", "reset-failed", *units()], check=False)
-    run(["systemctl", "restart", *units()], timeout=180)
-
-
 def stop():
-    """Stop Postfix."""
+    """Stop Postfix, if it runs."""
     run(["systemctl", "stop", *units()], timeout=180)
+
+
+def start():
+    """Start Postfix, even if systemd gave up on it."""
+    run(["systemctl", "reset-failed", *units()], check=False)
+    run(["systemctl", "start", *units()], timeout=180)
 
 
 def complaints(since, syslog_name="postfix"):

@@ -16,9 +16,9 @@ import contextlib
 import fcntl
 import grp
 import os
+import re
 import shutil
 import stat
-import struct
 import time
 from collections import namedtuple
 
@@ -31,14 +31,16 @@ LOCK_SECONDS = 60
 ATTEMPTS = 5
 
 HEADER = b"VERSION=3\nformat=bytevalue\ntype=hash\ndb_pagesize=4096\nHEADER=END\n"
-HASH_MAGIC = 0x061561
-FIRST_PAGE_BYTES = 92
+# Where the first page of a Berkeley DB hash file says that it is one, and how many entries there are.
+HASH_MAGIC, MAGIC_AT, COUNT_AT = 0x061561, slice(12, 16), slice(88, 92)
+
 PASSWORD = b"userPassword"
 OTHER_SECRETS = b"cmusaslsecret"
 
 # libsasl2 refuses longer ones: LOGIN takes 1024 bytes for the name and for the password; name@realm has 1024 in all.
 NAME_BYTES = 255
 PASSWORD_BYTES = 1024
+NOT_IN_NAMES = re.compile(r"[ ,:@]")
 USER_KEYS = ("name", "realm", "password", "state")
 
 Decision = namedtuple("Decision", "changed entries added altered removed count")
@@ -128,7 +130,7 @@ def name_problems(what, value):
         return [f"{what} is missing"]
     if not isinstance(value, str):
         return [f"{what} must be text: put it in quotes"]
-    if not value.isprintable() or any(sign in value for sign in " ,:@"):
+    if not value.isprintable() or NOT_IN_NAMES.search(value):
         return [f"{what} must not have spaces, control characters, commas, colons or a further @"]
     if len(encoded(value)) > NAME_BYTES:
         return [f"{what} must not be longer than {NAME_BYTES} bytes"]
@@ -257,7 +259,11 @@ def write(path, entries, seen):
         # db_load fills an empty file in place, but makes a missing one readable by everybody.
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         _run_tool("db_load", temporary, make_dump(entries))
-        if read(temporary)[0] != entries:
+        try:
+            whole = _read_whole(temporary) == entries
+        except ValueError:
+            whole = False
+        if not whole:
             raise SasldbError(f"{path} was left as it is: db_load wrote something else than it was given. Is the disk full or damaged?")
         uid, gid, mode = _owner_and_mode(path)
         handle = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW)
@@ -282,17 +288,14 @@ def write(path, entries, seen):
 def _read_whole(path):
     """Return the entries of a file that stands still. Raises ValueError or CommandError if something is missing in it.
 
-    The tools do not notice pages that are cut off or zeroed; but the first page says how many pages and entries there are.
+    The tools do not notice when whole pages are cut off or zeroed; but the first page says how many entries there are.
     """
     with open(path, "rb") as stream:
-        page = stream.read(FIRST_PAGE_BYTES).ljust(FIRST_PAGE_BYTES, b"\0")
-        size = os.fstat(stream.fileno()).st_size
-    order = next((order for order in "<>" if struct.unpack_from(f"{order}I", page, 12)[0] == HASH_MAGIC), None)
+        page = stream.read(COUNT_AT.stop)
+    order = next((order for order in ("little", "big") if page[MAGIC_AT] == HASH_MAGIC.to_bytes(4, order)), None)
     if order is None:
         raise ValueError("it does not begin like one")
-    page_size, last_page, count = (struct.unpack_from(f"{order}I", page, offset)[0] for offset in (20, 32, 88))
-    if size != (last_page + 1) * page_size:
-        raise ValueError(f"it should have {(last_page + 1) * page_size} bytes and has {size}")
+    count = int.from_bytes(page[COUNT_AT], order)
     _run_tool("db_verify", path)
     entries = parse_dump(_run_tool("db_dump", path).stdout)
     if len(entries) != count:
@@ -330,7 +333,7 @@ def _owner_and_mode(path):
 @contextlib.contextmanager
 def _locked(path):
     """Keep other runs away from the file. The lock's own file stays: removing it would let two runs in."""
-    name = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.lock")
+    name = f"{os.path.dirname(path)}/.{os.path.basename(path)}.lock"
     handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         deadline = time.monotonic() + LOCK_SECONDS
@@ -352,6 +355,6 @@ def _locked(path):
 def _remove_leftovers(path):
     """Remove what a killed run left beside the file. Only for who holds the lock: then there is no other run."""
     directory, name = os.path.split(path)
-    for found in os.listdir(directory or "."):
+    for found in os.listdir(directory):
         if found.startswith(f".{name}.") and found.endswith(".new"):
-            os.unlink(os.path.join(directory, found))
+            os.unlink(f"{directory}/{found}")

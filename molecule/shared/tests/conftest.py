@@ -20,6 +20,7 @@ import testinfra
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
 MAILBOX = "scans@corp.test"
+FAMILIES = ["IPv4", "IPv6"]
 RECIPIENT = "alice@partner.test"
 PASSWORDS = {"scanner": "planted-Pa55word-scanner", "printer": "planted-Pa55word-printer"}
 
@@ -79,6 +80,12 @@ def inventories(bed):
 def client(inventories):
     """The machine in the trusted network that has users' mail programs."""
     return testinfra.get_host("ansible://client", ansible_inventory=inventories[0])
+
+
+@pytest.fixture(scope="session")
+def relay_for_module(inventories):
+    """The relay, for fixtures that live longer than one test."""
+    return testinfra.get_host("ansible://relay", ansible_inventory=inventories[0])
 
 
 @pytest.fixture(scope="session")

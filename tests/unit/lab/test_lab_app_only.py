@@ -2,6 +2,10 @@
 """client_credentials with a secret and with a certificate, driven by msal; the token opens the mailboxes in the app's scope."""
 from __future__ import annotations
 
+import base64
+import time
+
+import jwt
 import msal
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -71,6 +75,18 @@ def test_expired_certificate(lab, key):
     lab.control("POST", "/apps", {"client_id": APP_ONLY, "certificates": [pem(certificate)]})
     answer = app_only(lab, {"private_key": certificates.pem(key).decode(), "public_certificate": pem(certificate)})
     assert answer["error_codes"] == [7000222]
+
+
+@pytest.mark.parametrize(("subject", "assertion", "code"), [(APP_ONLY, None, None), ("somebody else", None, 700027), (APP_ONLY, "nonsense", 50012)])
+def test_an_assertion_has_to_be_about_the_app_itself(lab, key, subject, assertion, code):
+    certificate = certificates.certificate("relay", key)
+    lab.control("POST", "/apps", {"client_id": APP_ONLY, "certificates": [pem(certificate)]})
+    thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(hashes.SHA256())).decode().rstrip("=")
+    made = jwt.encode({"iss": APP_ONLY, "sub": subject, "aud": "x", "exp": time.time() + 60}, key, "RS256", {"x5t#S256": thumbprint})
+    answer = lab.post(f"{directory.CORP}/oauth2/v2.0/token", {
+        "grant_type": "client_credentials", "client_id": APP_ONLY, "scope": SCOPE, "client_assertion": assertion or made,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}).json()
+    assert answer.get("error_codes") == (code and [code])
 
 
 def test_roles_of_the_classic_way_stand_in_the_token(lab):

@@ -46,7 +46,7 @@ def test_approve_and_person(lab, capsys):
 
 
 def test_faults_and_settings(lab, capsys):
-    assert run(lab, capsys, "fault", "aadsts_50173", "--times", "2", "--grant", "refresh_token")[0] == 0
+    assert run(lab, capsys, "fault", "aadsts_50173", "--times", "2", "--grant", "refresh_token")[1].startswith("aadsts_50173 is on: AADSTS50173")
     fault, = lab.control("GET", "/state")["faults"]
     assert (fault["name"], fault["times"], fault["grant"]) == ("aadsts_50173", 2, "refresh_token")
     assert run(lab, capsys, "fault", "aadsts_50173", "--off")[0] == 0 and lab.control("GET", "/state")["faults"] == []
@@ -100,6 +100,18 @@ def test_new_accounts_and_apps_until_the_reset(lab):
     assert "access_token" in lab.sign_in("new@corp.test")
     lab.control("POST", "/reset")
     assert "new@corp.test" not in lab.control("GET", "/state")["accounts"]
+
+
+def test_a_reset_forgets_what_was_switched_and_what_happened(lab):
+    with lab.mailbox() as client:
+        send(client)
+    lab.fault("http_500")
+    lab.control("POST", "/person", {"account": MAILBOX})
+    lab.control("POST", "/reset")
+    after = lab.control("GET", "/state")
+    assert (after["faults"], after["person"], after["inbox"], after["codes"]) == ([], None, 0, [])
+    assert after["settings"] == {name: default for name, (default, _accepted, _meaning) in SETTINGS.items()}
+    assert lab.inbox() == [] and lab.events("smtp message") == []
 
 
 def test_tokens_stay_good_over_a_reset(lab):

@@ -6,9 +6,8 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from conftest import MAILBOX, PASSWORDS, RECIPIENT, submit
+from conftest import FAMILIES, MAILBOX, PASSWORDS, RECIPIENT, submit
 
-FAMILIES = ["IPv4", "IPv6"]
 WAYS = [(25, None), *((port, login) for port in (25, 587, 465) for login in ("scanner", "scanner@corp.test"))]
 
 SMTPLIB = """

@@ -8,9 +8,8 @@ import socket
 import ssl
 
 import pytest
-from conftest import MAILBOX, PASSWORDS, RECIPIENT, connect, unverified
+from conftest import FAMILIES, MAILBOX, PASSWORDS, RECIPIENT, connect, unverified
 
-FAMILIES = ["IPv4", "IPv6"]
 
 # Every way to write a foreign recipient that has fooled some relay.
 PROBES = [

@@ -57,7 +57,7 @@ def all_deferred(host, count):
 def assert_all_arrive_once(lab, host, sent):
     """Wait until the queue is empty; every message was accepted exactly once, and nothing else."""
     host.check_output("postqueue -f")
-    wait_for("an empty queue", lambda: not queue(host), seconds=240)
+    wait_for("an empty queue", lambda: not queue(host), seconds=90)
     copies = collections.Counter(item["message_id"] for item in lab("GET", "/inbox"))
     assert copies == collections.Counter(sent)
 

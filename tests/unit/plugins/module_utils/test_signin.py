@@ -31,7 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Attempted too soon")  # The cloc
 def started(microsoft, identity):
     """Return a flow that the scripted service has started."""
     microsoft.expects(DISCOVERY, CODE_GIVEN)
-    return _signin.start_device_flow(identity)
+    return dict(_signin.start_device_flow(identity), interval=5)
 
 
 class Clock:
@@ -65,7 +65,7 @@ def test_start_asks_for_the_permission_and_a_refresh_token(microsoft, identity):
 
 
 def test_person_signs_in_after_a_while(microsoft, identity):
-    flow = dict(started(microsoft, identity), interval=5)
+    flow = started(microsoft, identity)
     microsoft.expects(DISCOVERY, PENDING, PENDING, ("token", success()))
     answer, naps = finished(identity, flow)
     _signin.check_result(identity, answer)
@@ -74,7 +74,7 @@ def test_person_signs_in_after_a_while(microsoft, identity):
 
 
 def test_slow_down_is_obeyed(microsoft, identity):
-    flow = dict(started(microsoft, identity), interval=5)
+    flow = started(microsoft, identity)
     microsoft.expects(DISCOVERY, ("token", failure("slow_down")), PENDING, ("token", success()))
     assert finished(identity, flow)[1] == [10, 10]
 
