@@ -41,8 +41,8 @@ COMMANDS = {"up": start, "down": stop, "hosts": show}
 
 def main(arguments):
     """Run one command; those that this file does not know go to the stand-in itself."""
-    parser = argparse.ArgumentParser(prog="./dev lab", description=__doc__, epilog=f"Every other command goes to the stand-in:\n{control.summary()}",
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    others = f"Every other command goes to the stand-in:\n\n{control.parser().format_help()}"
+    parser = argparse.ArgumentParser(prog="./dev lab", description=__doc__, epilog=others, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--testbed", default="lab", metavar="NAME", help="which test network (default: lab)")
     parser.add_argument("command", help="up, down, hosts, or a command for the stand-in")
     parser.add_argument("--relay", action="append", metavar="NAME=IMAGE",

@@ -78,11 +78,9 @@ def phases(fault: dict) -> tuple[str, ...]:
 
 
 def find(faults: list[dict], phase: str, **who) -> dict | None:
-    """The first fault for this phase that is meant for this account, grant and client and has not struck often enough."""
+    """The first fault for this phase that is meant for this account, grant and client."""
     for fault in faults:
         if phase not in phases(fault) or fault.get("act") == "slow":
-            continue
-        if fault["times"] is not None and fault["struck"] >= fault["times"]:
             continue
         if all(fault.get(limit) in (None, who.get(limit)) for limit in ("account", "grant", "client_id")):
             return fault

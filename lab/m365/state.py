@@ -116,11 +116,13 @@ class State:
         return removed
 
     def strike(self, phase: str, **who) -> dict | None:
-        """The fault that this phase of this request meets, if any; counted."""
+        """The fault that this phase of this request meets, if any; counted, and gone once it has struck as often as it was to."""
         with self.lock:
             found = faults.find(self.faults, phase, **who)
             if found:
                 found["struck"] += 1
+                if found["struck"] == found["times"]:
+                    self.faults.remove(found)
             return found
 
     def is_on(self, name: str) -> bool:

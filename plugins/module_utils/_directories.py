@@ -27,7 +27,7 @@ def sync_tree(path):
     """Bring everything below `path` to the disk."""
     for folder, _folders, files in os.walk(path):
         for name in files:
-            file = os.path.join(folder, name)
+            file = f"{folder}/{name}"
             if os.path.isfile(file) and not os.path.islink(file):
                 sync_file(file)
         sync_directory(folder)

@@ -30,6 +30,7 @@ def problems(directory, missing_is_fine=False):
     if found:
         return found
     parameters, services = _open_relay.read(directory)
+    found += program_problems(parameters, services)
     found += table_problems(parameters, services, missing_is_fine)
     found += certificate_problems(parameters, missing_is_fine)
     return found + _open_relay.problems(parameters, services)
@@ -44,6 +45,13 @@ def syntax_problems(directory):
             return lines or [said(done)]
     done = run(["postfix", "-c", directory, "check"], check=False)
     return [said(done) or "postfix check failed and said nothing"] if done.returncode != 0 else []
+
+
+def program_problems(parameters, services):
+    """Look for the program of each service: master(8) finds out only when the first client is there."""
+    programs = ((service, os.path.join(parameters["daemon_directory"], service["command"].split()[0])) for service in services)
+    return [f"The service {service['name']}/{service['type']} has no program: {program} is not there, or nobody may run it"
+            for service, program in programs if not os.access(program, os.X_OK)]
 
 
 def table_problems(parameters, services, missing_is_fine):

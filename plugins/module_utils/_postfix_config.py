@@ -39,7 +39,7 @@ class RolledBack(Exception):
 
 def texts(directory):
     """Return {"main.cf": text, "master.cf": text} of a configuration directory; empty where there is none."""
-    return {name: (read_if_there(os.path.join(directory, name)) or b"").decode("utf-8", "replace") for name in ("main.cf", "master.cf")}
+    return {name: (read_if_there(f"{directory}/{name}") or b"").decode("utf-8", "replace") for name in ("main.cf", "master.cf")}
 
 
 def preview(wanted, ports):
@@ -48,7 +48,7 @@ def preview(wanted, ports):
         return True, texts(LIVE)
     before = texts(LIVE)
     with tempfile.TemporaryDirectory(prefix="postfix.") as folder:
-        directory = os.path.join(folder, "postfix")
+        directory = f"{folder}/postfix"
         copy_tree(LIVE, directory)
         write(directory, wanted)
         refuse(_postfix_checks.problems(directory, missing_is_fine=True))
@@ -147,19 +147,19 @@ def stage(wanted):
     """Make the new generation beside the live one, all of it on the disk."""
     copy_tree(LIVE, staged_path())
     write(staged_path(), wanted)
-    write_atomically(os.path.join(staged_path(), UNPROVED), b"Postfix was not yet seen to work with this configuration.\n")
+    write_atomically(f"{staged_path()}/{UNPROVED}", b"Postfix was not yet seen to work with this configuration.\n")
     sync_tree(staged_path())
 
 
 def write(directory, wanted):
     """Write main.cf and master.cf into a generation that nobody uses yet."""
     for name, text in wanted.items():
-        write_atomically(os.path.join(directory, name), text.encode(), mode=0o644)
+        write_atomically(f"{directory}/{name}", text.encode(), mode=0o644)
 
 
 def keep():
     """The live generation is good: the one before becomes the previous one."""
-    os.unlink(os.path.join(LIVE, UNPROVED))
+    os.unlink(f"{LIVE}/{UNPROVED}")
     sync_directory(LIVE)
     shutil.rmtree(previous_path(), ignore_errors=True)
     os.rename(staged_path(), previous_path())
@@ -188,17 +188,17 @@ def recover():
     """
     if not died_halfway():
         return False
-    if os.path.exists(os.path.join(LIVE, UNPROVED)) and os.path.exists(staged_path()):
+    if os.path.exists(f"{LIVE}/{UNPROVED}") and os.path.exists(staged_path()):
         exchange(LIVE, staged_path())
     shutil.rmtree(staged_path(), ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(LIVE, UNPROVED))
+        os.unlink(f"{LIVE}/{UNPROVED}")
     return True
 
 
 def died_halfway():
     """Tell whether an earlier run died before it was done."""
-    return os.path.lexists(staged_path()) or os.path.exists(os.path.join(LIVE, UNPROVED))
+    return os.path.lexists(staged_path()) or os.path.exists(f"{LIVE}/{UNPROVED}")
 
 
 def staged_path():

@@ -78,7 +78,7 @@ def build(path, kind, entries, set_attributes):
     """
     folder = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
     try:
-        aside = os.path.join(folder, os.path.basename(path))
+        aside = f"{folder}/{os.path.basename(path)}"
         with open(aside, "w", encoding="utf-8") as stream:
             stream.write(source_text(entries))
         run(["postmap", f"{kind}:{aside}"])

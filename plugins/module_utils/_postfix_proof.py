@@ -59,7 +59,7 @@ def attempt(parameters, ports):
 
 def wake(queue_directory, name):
     """Let the master start a service, and see it come up. Raises ProofError."""
-    paths = [os.path.join(queue_directory, folder, name) for folder in ("private", "public")]
+    paths = [f"{queue_directory}/{folder}/{name}" for folder in ("private", "public")]
     path = next((path for path in paths if os.path.exists(path)), None)
     if path is None:
         raise ProofError(f"the service {name} is missing in master.cf")

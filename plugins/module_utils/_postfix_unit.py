@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 
 from ._commands import CommandError, run
@@ -21,7 +20,7 @@ def installed():
 def master_pid(queue_directory):
     """Return the process id of Postfix's master, or None when it does not run."""
     try:
-        with open(os.path.join(queue_directory, "pid/master.pid"), encoding="ascii") as stream:
+        with open(f"{queue_directory}/pid/master.pid", encoding="ascii") as stream:
             pid = int(stream.read())
         with open(f"/proc/{pid}/comm", encoding="ascii") as stream:
             return pid if stream.read().strip() == "master" else None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Talking to Microsoft's sign-in service through msal (private to the collection).
 
-Everything that goes wrong is raised as one SignInError, whose name stands in _signin_errors. It never carries msal's own
+Everything that goes wrong is raised as one SignInError, whose name stands in _catalogue. It never carries msal's own
 exception: their texts can quote Microsoft's whole answer, tokens included.
 """
 
@@ -13,7 +13,7 @@ import logging
 import re
 import time
 
-from . import _signin_errors, _tokens
+from . import _catalogue, _tokens
 
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 TIMEOUT = (10, 30)  # seconds to connect, and to wait for an answer
@@ -35,13 +35,14 @@ class SignInError(Exception):
     """
 
     def __init__(self, name, identity, detail="", answer=None):
-        entry = _signin_errors.BY_NAME[name]
+        entry = _catalogue.by_name(name)
+        told = _catalogue.explain(entry, **identity)
         said = (answer or {}).get("error_description")
         self.name = name
-        self.happened = " ".join(part for part in (entry.happened.format_map(identity), detail, f"Microsoft said: {said}" if said else "") if part)
-        self.remedy = entry.remedy.format_map(identity)
+        self.happened = " ".join(part for part in (told["meaning"], detail, f"Microsoft said: {said}" if said else "") if part)
+        self.remedy = told["remedy"]
         self.answer = answer or {}
-        self.transient = entry.transient
+        self.transient = entry["retry"]
         super().__init__(f"{self.happened} {self.remedy}")
 
 
@@ -163,7 +164,8 @@ def _named(error, identity, requests):
         return SignInError("wrong_client" if "aud (audience)" in str(error) else "clock_wrong", identity)
     codes = [int(code) for code in re.findall(r"AADSTS(\d+)", str(error.__context__))]
     if codes:
-        return SignInError(_signin_errors.name_of(None, codes), identity, answer={"error_codes": codes[:1]})
+        answer = {"error_codes": codes[:1]}
+        return SignInError(_catalogue.by_signin_answer(answer)["name"], identity, answer=answer)
     return SignInError("unexpected_answer", identity)
 
 
@@ -176,7 +178,8 @@ def _reason(error):
 def _refusal(answer, identity):
     """Return the SignInError for an answer of Microsoft's that is not what was asked for."""
     shown = presentable(answer)
-    return SignInError(_signin_errors.name_of(shown["error"], shown["error_codes"]), identity, answer=shown)
+    entry = _catalogue.by_signin_answer(dict(shown, suberror=answer.get("suberror"))) or _catalogue.by_name("refused")
+    return SignInError(entry["name"], identity, answer=shown)
 
 
 def presentable(answer):

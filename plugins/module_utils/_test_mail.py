@@ -37,7 +37,7 @@ def message(sender, recipient, host):
     return mail
 
 
-def submit(parameters, username, password, sender, recipient, timeout):
+def submit(parameters, *, username, password, sender, recipient, timeout):
     """Hand the test message to Postfix on this host as a client does; return its queue id. Raises Refused.
 
     The password is sent only to whoever shows the certificate that Postfix is configured with.

@@ -51,6 +51,15 @@ def _file_name(mailbox):
     return mailbox.lower()
 
 
+def known_identity():
+    """Return the identity that this host has signed in as, as far as it was written down: {} if there is none, or more than one."""
+    try:
+        found = [load(os.path.join(STATE, name)) for name in os.listdir(STATE) if name.endswith(".json")]
+    except (OSError, ValueError):
+        return {}
+    return found[0] if len(found) == 1 else {}
+
+
 def token_endpoint(identity):
     """Return the URL where the plugin renews this identity's access token."""
     return f"https://{identity['login_host']}/{identity['tenant_id']}/oauth2/v2.0/token"

@@ -79,6 +79,11 @@ status_code:
   returned: always
   type: str
   sample: 2.0.0
+error_name:
+  description: Name of the entry in the error catalogue; V(null) unless Microsoft 365 or the way to it is the cause.
+  returned: always
+  type: str
+  sample: send_as_denied
 queue_id:
   description: Queue id on the relay; V(null) when the relay did not take the message.
   returned: always
@@ -89,13 +94,14 @@ queue_id:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.simple_m365.relay.plugins.module_utils import _open_relay, _test_mail
+from ansible_collections.simple_m365.relay.plugins.module_utils import _catalogue, _open_relay, _test_mail
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
+from ansible_collections.simple_m365.relay.plugins.module_utils._tokens import known_identity
 
 SENTENCES = {
     "delivered": "Delivered: {reply}",
-    "deferred": "Deferred because: {reply}. The message waits in the queue and is tried again.",
-    "refused": "Refused because: {reply}.",
+    "deferred": "Deferred because: {reply}. The message waits in the queue and is tried again.{advice}",
+    "refused": "Refused because: {reply}.{advice}",
     "waiting": "Nothing was heard within {timeout} seconds. The message {queue_id} waits in the queue.",
 }
 
@@ -105,10 +111,21 @@ def send(username, password, recipient, sender, timeout):
     parameters = _open_relay.read("/etc/postfix")[0]
     since = time.time()
     try:
-        queue_id = _test_mail.submit(parameters, username, password, sender or recipient, recipient, timeout)
+        queue_id = _test_mail.submit(
+            parameters, username=username, password=password, sender=sender or recipient, recipient=recipient, timeout=timeout)
     except _test_mail.Refused as error:
-        return {"outcome": "refused", "reply": str(error), "relay": None, "status_code": None, "queue_id": None}
-    return {"queue_id": queue_id, **_test_mail.follow(queue_id, since, timeout)}
+        return {"outcome": "refused", "reply": str(error), "relay": None, "status_code": None, "queue_id": None, "error_name": None}
+    found = _test_mail.follow(queue_id, since, timeout)
+    entry = _catalogue.by_log_line(found["reply"]) if found["outcome"] in ("deferred", "refused") else None
+    return {"queue_id": queue_id, **found, "error_name": entry and entry["name"]}
+
+
+def advice(name):
+    """Return what the catalogue says about an error, as an end of a sentence."""
+    if name is None:
+        return ""
+    told = _catalogue.explain(_catalogue.by_name(name), **known_identity())
+    return f" {told['meaning']} {told['remedy']}"
 
 
 def main():
@@ -129,7 +146,7 @@ def main():
         result = send(**module.params)
     except (CommandError, OSError, ValueError) as error:
         module.fail_json(msg=f"The test message could not be sent: {error}")
-    sentence = SENTENCES[result["outcome"]].format(timeout=module.params["timeout"], **result)
+    sentence = SENTENCES[result["outcome"]].format(timeout=module.params["timeout"], advice=advice(result["error_name"]), **result)
     if result["outcome"] != "delivered":
         module.fail_json(msg=sentence, **result)
     module.exit_json(changed=False, msg=sentence, **result)

@@ -41,8 +41,8 @@ def curl(relay, port, login, message_id):
     address = f"[{relay}]" if ":" in relay else relay
     tls = "--ssl-reqd --insecure" if login else ""
     auth = f"--user '{login}:{PASSWORDS['scanner']}'" if login else ""
-    mail = f"From: {MAILBOX}\r\nTo: {RECIPIENT}\r\nMessage-ID: {message_id}\r\nSubject: curl\r\n\r\ntext\r\n"
-    return (f"printf '%s' '{mail}' | curl --silent --show-error --globoff {tls} {auth} --mail-from {MAILBOX} --mail-rcpt {RECIPIENT} "
+    mail = f"From: {MAILBOX}\nTo: {RECIPIENT}\nMessage-ID: {message_id}\nSubject: curl\n\ntext\n"
+    return (f"printf '%s' '{mail}' | curl --silent --show-error --crlf --globoff {tls} {auth} --mail-from {MAILBOX} --mail-rcpt {RECIPIENT} "
             f"--upload-file - '{'smtps' if port == 465 else 'smtp'}://{address}:{port}/client.corp.test'")
 
 
@@ -64,9 +64,9 @@ def nullmailer(relay, port, login, message_id):
 def test_a_real_mail_program_delivers(bed, lab, client, program, port, login, family):
     message_id = f"<{uuid.uuid4()}@corp.test>"
     relay = bed["hosts"]["relay"]["addresses"][FAMILIES.index(family)]
-    answer = client.run(program(relay, port, login, message_id).replace("\r", "\\r"))
+    answer = client.run(program(relay, port, login, message_id))
     assert answer.rc == 0, answer.stdout + answer.stderr
-    copies = lab.delivered(message_id)
+    copies = lab.delivered(message_id, seconds=20)
     assert len(copies) == 1
     assert (copies[0]["mailbox"], copies[0]["envelope_from"], copies[0]["envelope_to"]) == (MAILBOX, MAILBOX, [RECIPIENT])
 

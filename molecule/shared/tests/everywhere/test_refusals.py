@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import socket
 import ssl
 
 import pytest
 from conftest import FAMILIES, MAILBOX, PASSWORDS, RECIPIENT, connect, unverified
-
 
 # Every way to write a foreign recipient that has fooled some relay.
 PROBES = [
@@ -88,10 +88,8 @@ def test_auth_is_not_offered_before_tls(address, port):
 def test_port_465_speaks_tls_from_the_start(address):
     with socket.create_connection((address, 465), timeout=20) as plain:
         plain.sendall(b"EHLO stranger.evil.test\r\n")
-        try:
+        with contextlib.suppress(ConnectionResetError):  # another way to hang up on somebody who does not speak TLS
             assert plain.recv(4) == b""
-        except ConnectionResetError:
-            pass  # the other way to hang up on somebody who does not speak TLS
     with connect(address, 465) as session:
         session.ehlo("stranger.evil.test")
         assert sorted(session.esmtp_features["auth"].split()) == ["LOGIN", "PLAIN"]

@@ -33,7 +33,8 @@ def test_there_are_at_least_sixty_rows():
 
 @pytest.mark.parametrize("number", range(len(ROWS)), ids=[row["name"] for row in ROWS])
 def test_bad_input_stops_the_run_and_says_what_to_write(run, number):
-    said = re.search(rf"^fatal: \[row{number:03}\]: FAILED! => (.*?)(?=^(?:fatal|ok|changed|skipping|included): |\n\n|^\[ERROR\])", run[0], re.MULTILINE | re.DOTALL)
+    end = r"(?=^(?:fatal|ok|changed|skipping|included): |\n\n|^\[ERROR\])"
+    said = re.search(rf"^fatal: \[row{number:03}\]: FAILED! => (.*?){end}", run[0], re.MULTILINE | re.DOTALL)
     assert said, f"nothing stopped it: {ROWS[number]}"
     text = said[1].replace("\\\"", "\"").replace("\\n", "\n")
     assert next(iter(ROWS[number]["variables"])) in text

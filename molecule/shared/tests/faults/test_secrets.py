@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -31,7 +32,7 @@ def run(bed, microsoft, play, inventories):
     users = [{"name": "scanner", "password": PASSWORDS["scanner"]}, {"name": "printer", "password": PASSWORDS["printer"]},
              {"name": "changed", "password": PLANTED}]
     address = bed["hosts"]["relay"]["addresses"][0]
-    key = json.loads(open(inventories[0], encoding="utf-8").read())["all"]["vars"]
+    key = json.loads(pathlib.Path(inventories[0]).read_text(encoding="utf-8"))["all"]["vars"]
     ssh = ["ssh", "-i", key["ansible_ssh_private_key_file"], *key["ansible_ssh_common_args"].split(), f"root@{address}", "python3", "-"]
     with subprocess.Popen(ssh, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as watcher:
         watcher.stdin.write(WATCH)

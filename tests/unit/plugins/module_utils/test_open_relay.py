@@ -48,6 +48,7 @@ SOUND_CHANGES = {
     "no network at all": {"mynetworks": "127.0.0.0/8 [::1]/128"},
     "a whole private network": {"mynetworks": "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 [fc00::]/7"},
     "a public /16 of an organisation": {"mynetworks": "198.51.0.0/16"},
+    "a public /16 written seventeen times": {"mynetworks": "198.51.0.0/16 " * 17},
     "a public IPv6 /32": {"mynetworks": "[2001:db8::]/32"},
     "one address without a length": {"mynetworks": "203.0.113.5 [2001:db8::5]"},
     "an exclusion": {"mynetworks": "!192.0.2.1 192.0.2.0/24"},
@@ -58,7 +59,8 @@ SOUND_CHANGES = {
     "a table in the recipient list": {"smtpd_recipient_restrictions": "check_recipient_access hash:/etc/postfix/vip, permit"},
     "a class that only refuses": {
         "smtpd_restriction_classes": "careful", "careful": "reject_unknown_sender_domain", "smtpd_relay_restrictions": "careful, permit_mynetworks, reject"},
-    "a class that ends it": {"smtpd_restriction_classes": "last", "last": "permit_sasl_authenticated, reject", "smtpd_relay_restrictions": "permit_mynetworks, last"},
+    "a class that ends it": {
+        "smtpd_restriction_classes": "last", "last": "permit_sasl_authenticated, reject", "smtpd_relay_restrictions": "permit_mynetworks, last"},
     "a refusal with an argument": {"smtpd_relay_restrictions": "reject_rbl_client zen.example.org, permit_mynetworks, reject"},
     "capital letters": {"smtpd_relay_restrictions": "PERMIT_MYNETWORKS REJECT"},
     "relay domains, and a reject for everything": {"relay_domains": "example.com"},

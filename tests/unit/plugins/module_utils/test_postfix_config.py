@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -182,10 +181,8 @@ def test_a_file_system_that_cannot_exchange_is_an_error_and_nothing_changes(post
 
 
 def test_two_runs_at_once_are_kept_apart(postfix):
-    with open(_postfix_config.LOCK, "w", encoding="ascii") as other:
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(ConfigurationRefused, match="another run"):
-            _postfix_config.apply(NEW, [])
+    with _postfix_config.alone(), pytest.raises(ConfigurationRefused, match="another run"):
+        _postfix_config.apply(NEW, [])
     assert generation(postfix.live) == OLD
 
 

@@ -183,6 +183,12 @@ def test_a_mistake_is_told_of_the_variable_where_it_was_made(role, changes, name
     assert [problem.split(":")[0] for problem in role.problems({**SMALLEST, **DEFAULTS, **changes})] == named
 
 
+@pytest.mark.parametrize(("password", "accepted"), [("x" * 1024, True), ("x" * 1025, False), ("ä" * 512, True), ("ä" * 513, False)])
+def test_a_password_has_at_most_1024_bytes(password, accepted):
+    said = _preflight_sasldb.problems({"sasldb_users": [{"name": "scanner", "password": password}], "sasldb_realm": "corp.test"})
+    assert [problem.split(". ")[0] for problem in said] == ([] if accepted else ["sasldb_users: account 1 ('scanner'): the password is longer than 1024 bytes"])
+
+
 def test_ten_thousand_accounts_are_checked_in_well_under_a_second():
     users = [{"name": f"user{number}", "password": f"password {number}"} for number in range(10_000)]
     start = time.process_time()
