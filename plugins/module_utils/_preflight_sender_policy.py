@@ -117,7 +117,8 @@ def check_pattern(pattern):
     elif local != "*" or "*" in domain.removeprefix("*.") or plain_domain(domain.removeprefix("*.")) is None:
         raise Wrong(f"{shown(pattern)} has its * in a place that means nothing. {PATTERN_REMEDY}")
     elif plain_domain(domain.removeprefix("*.")) != domain.removeprefix("*.").lower():
-        raise Wrong(f"{shown(pattern)} is not the name that DNS has. Write {pattern[:-len(domain.removeprefix('*.'))]}{plain_domain(domain.removeprefix('*.'))}.")
+        known = f"{'*@*.' if domain.startswith('*.') else '*@'}{plain_domain(domain.removeprefix('*.'))}"
+        raise Wrong(f"{shown(pattern)} is not the name that DNS has. Write {known}.")
 
 
 def check_display_name(name):
@@ -142,7 +143,8 @@ def check_milter(value):
 
 def contradictions(settings):
     """Return what is wrong between rules that are each right."""
-    entries = [*rules({"sender_policy_logins": [], "sender_policy_networks": [], **settings}), ("sender_policy_default", settings.get("sender_policy_default") or {})]
+    entries = list(rules({"sender_policy_logins": [], "sender_policy_networks": [], **settings}))
+    entries.append(("sender_policy_default", settings.get("sender_policy_default") or {}))
     mailboxes = [str(mailbox).lower() for mailbox in settings.get("mailboxes") or []]
     return [
         *twice(entries, settings.get("sender_policy_realm") or ""), *owned_twice(entries), *sent_by_two(entries, mailboxes),
@@ -204,7 +206,8 @@ def sent_by_two(entries, mailboxes):
                 mailbox = (entry.get("mailbox") or mailboxes[0]).lower()
                 key = canonical(pattern) or pattern.lower()
                 if senders.setdefault(key, (mailbox, place))[0] != mailbox:
-                    yield f"{place.partition(',')[0]}: {place} sends {pattern} through {mailbox}, {senders[key][1]} through {senders[key][0]}. Write one mailbox for it."
+                    other, elsewhere = senders[key]
+                    yield f"{place.partition(',')[0]}: {place} sends {pattern} through {mailbox}, {elsewhere} through {other}. Write one mailbox for it."
 
 
 def within_one(place, entry, mailboxes):
@@ -213,11 +216,17 @@ def within_one(place, entry, mailboxes):
     if mailboxes and (entry.get("mailbox") or mailboxes[0]).lower() not in mailboxes:
         yield f"{variable}: {place} sends through {shown(entry['mailbox'])}, which is no identity. Write one of {', '.join(mailboxes)}."
     if entry.get("mode") == AS_IS and "*" in (entry.get("addresses") or []):
-        yield f"{variable}: {place} lets everything leave as it is, and Microsoft blocks the mailbox for what it may not send as. Write the addresses that it may, or mode: {AS_MAILBOX}."
+        yield (
+            f"{variable}: {place} lets everything leave as it is, and Microsoft blocks the mailbox for what it may not send as. "
+            f"Write the addresses that it may, or mode: {AS_MAILBOX}."
+        )
     if mailboxes and entry.get("fallback_from"):
         rule = compile_rule(place, entry, mailboxes[0])
         if not matches(rule.allowed, rule.fallback_from) and (rule.mode == AS_IS or rule.fallback_from != rule.mailbox):
-            yield f"{variable}: {place} has the fallback_from {entry['fallback_from']}, which its own addresses do not allow. Write one of its addresses, or add it to them."
+            yield (
+                f"{variable}: {place} has the fallback_from {entry['fallback_from']}, which its own addresses do not allow. "
+                "Write one of its addresses, or add it to them."
+            )
     if entry.get("otherwise") == AS_MAILBOX and entry.get("mode", AS_MAILBOX) == AS_MAILBOX and entry.get("addresses") is None:
         yield f"{variable}: {place} says otherwise, but allows every address, so there is no other one. Write addresses too, or leave out otherwise."
 

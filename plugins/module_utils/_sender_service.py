@@ -102,4 +102,5 @@ def start():
             channel.connect(_sender_milter.SOCKET)
     except OSError as error:
         log = run(["journalctl", "--unit", UNIT, "--lines", "15", "--output", "cat", "--no-pager"], check=False).stdout.decode("utf-8", "replace")
-        raise ServiceFailed(f"{UNIT} does not answer on {_sender_milter.SOCKET} ({error}). {done.stderr.decode('utf-8', 'replace').strip()} It wrote:\n{log.strip()}") from error
+        said = done.stderr.decode("utf-8", "replace").strip()
+        raise ServiceFailed(f"{UNIT} does not answer on {_sender_milter.SOCKET} ({error}). {said} It wrote:\n{log.strip()}") from error

@@ -61,7 +61,6 @@ restarted:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.simple_m365.relay.plugins.module_utils import _sender_service
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
 from ansible_collections.simple_m365.relay.plugins.module_utils._files import read_if_there

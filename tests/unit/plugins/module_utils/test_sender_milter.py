@@ -12,13 +12,15 @@ from ansible_collections.simple_m365.relay.plugins.module_utils import _sender_m
 from ansible_collections.simple_m365.relay.plugins.module_utils import _sender_policy as policy
 
 SETTINGS = {
-    "mailboxes": ["scans@corp.test"], "hostname": "relay.corp.test", "sender_policy_realm": "corp.test", "sender_policy_default": {}, "sender_policy_networks": [],
+    "mailboxes": ["scans@corp.test"], "hostname": "relay.corp.test", "sender_policy_realm": "corp.test", "sender_policy_default": {},
+    "sender_policy_networks": [],
     "sender_policy_logins": [
         {"logins": ["app"], "mode": "as_is", "addresses": ["billing@corp.test", "boss@corp.test"], "exclusive": True},
-        {"logins": ["fax"], "reply_to": "office@corp.test"}, {"logins": ["quiet"], "reply_to": "none"}, {"logins": ["tidy"], "addresses": [], "otherwise": "as_mailbox"},
+        {"logins": ["fax"], "reply_to": "office@corp.test"}, {"logins": ["quiet"], "reply_to": "none"},
+        {"logins": ["tidy"], "addresses": [], "otherwise": "as_mailbox"},
     ],
 }
-NOW = datetime.datetime(2026, 11, 1, 9, 5, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2026, 11, 1, 9, 5, tzinfo=datetime.UTC)
 DATED = {"date": ["x"], "message-id": ["<x@y.test>"]}
 SCANS, BILLING = "scans@corp.test", "billing@corp.test"
 
@@ -27,14 +29,16 @@ CASES = {
     "an allowed Sender stays": ("app", {"from": [BILLING], "sender": ["boss@corp.test"], "resent-from": [BILLING]}, []),
     "any other Sender goes": ("app", {"from": [BILLING], "sender": ["x@y.test", "boss@corp.test", "z@y.test"]}, [("sender", 3, ""), ("sender", 1, "")]),
     "an unclear Sender goes": ("app", {"from": [BILLING], "sender": ["boss@corp.test, x@y.test"]}, [("sender", 1, "")]),
-    "the mailbox has no Sender beside it": ("new", {"from": [SCANS], "sender": [SCANS], "resent-sender": [SCANS]}, [("sender", 1, ""), ("resent-sender", 1, "")]),
+    "the mailbox has no Sender beside it": ("new", {"from": [SCANS], "sender": [SCANS], "resent-sender": [SCANS]},
+                                            [("sender", 1, ""), ("resent-sender", 1, "")]),
     "From is replaced, the author gets the replies": ("new", {"from": ["A <a@b.test>"]}, [("From", 1, f"A <{SCANS}>"), ("Reply-To", 1, "a@b.test")]),
     "a Reply-To that is there stays": ("new", {"from": ["a@b.test"], "reply-to": ["c@d.test"]}, [("From", 1, SCANS)]),
     "an empty Reply-To is none": ("new", {"from": ["a@b.test"], "reply-to": [" "]}, [("From", 1, SCANS), ("Reply-To", 1, "a@b.test")]),
     "a missing From is added": ("new", {}, [("From", 1, SCANS), ("Reply-To", 1, "e@f.test")]),
     "of several From the first is replaced and the others go, the last first": ("tidy", {"from": ["a@b.test", "c@d.test", "e@f.test"]},
                                                                                [("From", 3, ""), ("From", 2, ""), ("From", 1, SCANS)]),
-    "a fixed Reply-To takes the place of all": ("fax", {"from": [SCANS], "reply-to": ["a@b.test", "c@d.test"]}, [("Reply-To", 2, ""), ("Reply-To", 1, "office@corp.test")]),
+    "a fixed Reply-To takes the place of all": ("fax", {"from": [SCANS], "reply-to": ["a@b.test", "c@d.test"]},
+                                                [("Reply-To", 2, ""), ("Reply-To", 1, "office@corp.test")]),
     "no Reply-To at all": ("quiet", {"from": [SCANS], "reply-to": ["a@b.test"]}, [("Reply-To", 1, "")]),
     "no Reply-To where none is": ("quiet", {"from": [SCANS]}, []),
 }
