@@ -149,3 +149,12 @@ def test_local_mail_of_root_and_cron_leaves_as_the_mailbox(host, microsoft):
         assert email.utils.parseaddr(found[0]["header_from"])[1] == MAILBOX
         assert found[0]["envelope_from"] in (MAILBOX, "")
     assert not refusals_of_microsoft(microsoft)
+
+
+def test_a_bounce_is_sent_by_the_mailbox_with_the_null_sender(results, host, lab):
+    lab("POST", "/faults", {"name": "smtp_bad_outbound_sender", "times": 1})
+    host.check_output("printf 'From: Boss <ceo@x.test>\\nTo: alice@partner.test\\nSubject: refused\\n\\ntext\\n' | sendmail -t -f ceo@x.test")
+    [bounce] = wait_for("the bounce", lambda: lab("GET", "/inbox"))
+    assert (bounce["envelope_from"], bounce["envelope_to"]) == ("", [MAILBOX])
+    assert bounce["header_from"] == f"Mail Delivery System <{MAILBOX}>"
+    assert not refusals_of_microsoft(lab)
