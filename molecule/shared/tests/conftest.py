@@ -63,11 +63,11 @@ def microsoft(bed):
 
 @pytest.fixture
 def lab(microsoft):
-    """The stand-in, with no fault and no limit that an earlier test left behind."""
-    there = microsoft
-    there("POST", "/reset")
-    there("POST", "/settings", {"rate_limit": 0})
-    return there
+    """The stand-in, with no fault and no limit that another test left behind."""
+    microsoft("POST", "/reset")
+    microsoft("POST", "/settings", {"rate_limit": 0})
+    yield microsoft
+    microsoft("POST", "/reset")
 
 
 @pytest.fixture(scope="session")
@@ -90,12 +90,15 @@ def relay_for_module(inventories):
 
 @pytest.fixture(scope="session")
 def play(inventories):
-    """Run a playbook of the collection as an administrator does; give the finished process, with its output."""
+    """Run a playbook of the collection as an administrator does; give the finished process, with all its output."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "MOLECULE_"))}
+    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(TREE / ".build"), "ANSIBLE_CONFIG": str(TREE / "lab" / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
     def run(name, *arguments, variables=None):
         command = ["ansible-playbook", *(f"--inventory={inventory}" for inventory in inventories), f"simple_m365.relay.{name}", *arguments]
         if variables:
             command += ["--extra-vars", json.dumps(variables)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, check=False, env=environment)
     return run
 
 

@@ -48,8 +48,9 @@ def test_nothing_was_touched_and_no_secret_was_shown(run):
 
 
 @pytest.mark.parametrize(("variables", "words"), [
-    ({"postfix_tls_certificate": "/etc/ssl/certs/missing.pem"}, ["postfix_tls_certificate", "/etc/ssl/certs/missing.pem"]),
-    ({"postfix_tls_key": "/etc/ssh/ssh_host_rsa_key"}, ["postfix_tls_certificate", "postfix_tls_key"]),
+    ({"postfix_tls_certificate": "/etc/ssl/missing.pem", "postfix_tls_key": "/etc/ssl/missing.key"}, ["postfix_tls_certificate", "/etc/ssl/missing.pem"]),
+    ({"postfix_tls_certificate": "/etc/ssl/certs/ca-certificates.crt", "postfix_tls_key": "/etc/ssl/private/ssl-cert-snakeoil.key"},
+     ["postfix_tls_certificate", "postfix_tls_key"]),
 ])
 def test_a_certificate_that_cannot_be_used_stops_the_run(host, play, variables, words):
     before = fingerprint(host)

@@ -44,7 +44,7 @@ def run(bed, microsoft, play, inventories):
         command_lines = watcher.stdout.read()
     for play_run in done:
         assert play_run.returncode == 0, play_run.stdout
-    return {"output": "".join(play_run.stdout + play_run.stderr for play_run in done), "command lines": command_lines}
+    return {"output": "".join(play_run.stdout for play_run in done), "command lines": command_lines}
 
 
 @pytest.fixture
