@@ -104,6 +104,18 @@ def check_sender_address(value):
         mail_address(value, "the mailbox, or '' to leave all senders as they are")
 
 
+def check_milters(value):
+    """Services that Postfix asks about every message."""
+    list_of(value, "a list of sockets", "['unix:/run/m365-relay-policy/milter.sock'], or [] for none")
+    each(value, check_milter)
+
+
+def check_milter(milter):
+    """One socket of a milter, which is one word of main.cf."""
+    if not isinstance(milter, str) or not re.fullmatch(r"unix:/[A-Za-z0-9/._+-]+|inet:[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}", milter):
+        raise Wrong(f"{shown(milter)} is not the socket of a milter. Write unix:/PATH or inet:HOST:PORT, for example unix:/run/m365-relay-policy/milter.sock.")
+
+
 def check_size(value):
     """The largest message, in bytes."""
     unit = re.fullmatch(r"([0-9]{1,6}) ?(k|m|g)i?b?", value, re.IGNORECASE) if isinstance(value, str) else None
@@ -141,6 +153,8 @@ CHECKS = {
     "postfix_tls_certificate": partial(check_pem, what="the certificate", example="/etc/ssl/certs/relay.pem"),
     "postfix_tls_key": partial(check_pem, what="the key", example="/etc/ssl/private/relay.key"),
     "postfix_sasl_realm": realm,
+    "postfix_milters": check_milters,
+    "postfix_milter_default_action": partial(choice, choices=("tempfail", "accept")),
     "postfix_sender_address": check_sender_address,
     "postfix_message_size_limit": check_size,
     "postfix_client_connection_count_limit": per_minute,

@@ -27,6 +27,8 @@ VARIABLES = {
     r"smtpd_tls_(ec|d)?c?key_file": "postfix_tls_key",
     r"smtpd_sasl_local_domain": "postfix_sasl_realm",
     r"(sender_|smtp_)?(canonical|generic)_(maps|classes)|local_header_rewrite_clients": "postfix_sender_address",
+    r"(non_)?smtpd_milters|internal_mail_filter_classes": "postfix_milters",
+    r"milter_default_action": "postfix_milter_default_action",
     r"message_size_limit": "postfix_message_size_limit",
     r"smtpd_client_connection_count_limit": "postfix_client_connection_count_limit",
     r"smtpd_client_connection_rate_limit": "postfix_client_connection_rate_limit",
@@ -56,6 +58,8 @@ NEVER = {
         "decides who gets the token (the variables xoauth2_* say that; a private CA belongs in the host's own store, see update-ca-certificates)",
     r"(lmtp_|smtp_)?fallback_relay|default_transport|local_transport|fallback_transport(_maps)?|sender_dependent_.*":
         "would send mail another way than through Microsoft 365 (transport_maps is accepted for domains of your own)",
+    r"(non_)?smtpd_milters|smtpd_milter_maps|milter_default_action|internal_mail_filter_classes|receive_override_options":
+        "could let mail pass whose sender nobody has checked",
     r"debug_peer_(list|level)": "would write passwords and tokens to the log",
     r"(config|command|daemon|data|queue|meta|shlib|manpage|html|readme|sample|process_id)_directory|(sendmail|mailq|newaliases|openssl)_path|mail_(owner|version)"
     r"|setgid_group|default_privs|compatibility_level|multi_instance_.*|alternate_config_directories|default_(database|cache_db)_type|(im|ex)port_environment":

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.simple_m365.relay.plugins.module_utils import _preflight_postfix, _preflight_sasldb, _preflight_xoauth2
+from ansible_collections.simple_m365.relay.plugins.module_utils import _preflight_postfix, _preflight_sasldb, _preflight_sender_policy, _preflight_xoauth2
 
 ROOT = Path(__file__).parents[2]
-ROLES = {"postfix": _preflight_postfix, "sasldb": _preflight_sasldb, "xoauth2": _preflight_xoauth2}
+ROLES = {"postfix": _preflight_postfix, "sasldb": _preflight_sasldb, "sender_policy": _preflight_sender_policy, "xoauth2": _preflight_xoauth2}
 SIX = ["postfix_hostname", "postfix_domain", "postfix_trusted_networks", "xoauth2_mailbox", "xoauth2_tenant_id", "xoauth2_client_id"]
 LINES = (ROOT / "inventory.example").read_text(encoding="utf-8").splitlines()
-VARIABLE = re.compile(r"    # ((?:postfix|sasldb|xoauth2)_[a-z_]+: .*)")
+VARIABLE = re.compile(r"    # ((?:postfix|sasldb|sender_policy|xoauth2)_[a-z_]+: .*)")
 
 
 def variables(lines):
