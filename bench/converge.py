@@ -41,10 +41,10 @@ def main():
     with tempfile.NamedTemporaryFile("w", suffix=".json") as facts:
         json.dump(FACTS, facts)
         facts.flush()
-        first, _ = seconds(["ansible-playbook", *inventories, "simple_m365.relay.site"])
+        first, _said = seconds(["ansible-playbook", *inventories, "simple_m365.relay.site"])
         rounds = []
-        for _ in range(ROUNDS):
-            only_facts, _ = seconds(["ansible-playbook", *inventories, facts.name])
+        for _turn in range(ROUNDS):
+            only_facts, _said = seconds(["ansible-playbook", *inventories, facts.name])
             nothing, said = seconds(["ansible-playbook", *inventories, "simple_m365.relay.site"])
             if "changed=0" not in said:
                 sys.exit(f"a run with nothing to do changed something:\n{said[-3000:]}")
@@ -52,8 +52,8 @@ def main():
     ratios = sorted(nothing / only_facts for only_facts, nothing in rounds)
     figures = {
         "first run, s": round(first, 1),
-        "facts only, median s": round(statistics.median(only_facts for only_facts, _ in rounds), 1),
-        "nothing to do, median s": round(statistics.median(nothing for _, nothing in rounds), 1),
+        "facts only, median s": round(statistics.median(only_facts for only_facts, _nothing in rounds), 1),
+        "nothing to do, median s": round(statistics.median(nothing for _facts, nothing in rounds), 1),
         "nothing to do / facts only, median": round(statistics.median(ratios), 2),
         "the same, lowest and highest": [round(ratios[0], 2), round(ratios[-1], 2)],
         "rounds": ROUNDS,

@@ -84,8 +84,8 @@ def playbook(host, count, answer):
         "hosts": host,
         "gather_facts": False,
         "tasks": [
-            {"name": "Debian's tools are there", "ansible.builtin.apt": {"name": ["db-util", "sasl2-bin"], "install_recommends": False,
-                                                                          "update_cache": True, "cache_valid_time": 86400}},
+            {"name": "Debian's tools are there",
+             "ansible.builtin.apt": {"name": ["db-util", "sasl2-bin"], "install_recommends": False, "update_cache": True, "cache_valid_time": 86400}},
             {"name": "No old measurement is there", "ansible.builtin.file": {"path": DIRECTORY, "state": "absent"}},
             {"name": "There is a place for measurements", "ansible.builtin.file": {"path": DIRECTORY, "state": "directory", "mode": "0700"}},
             {"name": "Modules are measured", "ansible.builtin.copy": {"dest": f"{DIRECTORY}/sitecustomize.py", "content": SITE_CUSTOMIZE, "mode": "0600"}},

@@ -21,7 +21,8 @@ INTRODUCTION = """\
 Every failure of the relay has a name, which never changes: in the results of modules, in messages and in metrics. This page is made from the
 catalogue in `plugins/module_utils/_catalogue*.py`; the words in braces are filled in with your own values there.
 
-Commands that begin with `Set-`, `Get-`, `Add-` or `Test-` are for [Exchange Online PowerShell](https://learn.microsoft.com/powershell/exchange/exchange-online-powershell).
+Commands that begin with `Set-`, `Get-`, `Add-` or `Test-` are for
+[Exchange Online PowerShell](https://learn.microsoft.com/powershell/exchange/exchange-online-powershell).
 """
 MAIL = {"waits": "Mail waits.", "bounces": "Mail bounces.", "not affected": "Mail is not affected."}
 

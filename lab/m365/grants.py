@@ -68,7 +68,7 @@ def start_device_code(lab, tenant: str, form: dict) -> dict:
     ident, _app = find_app(lab.state, tenant, form["client_id"])
     split_scope(form["scope"])
     lifetime, interval = lab.state.setting("code_lifetime"), lab.state.setting("interval")
-    user_code = "".join(secrets.choice(ALPHABET) for _ in range(9))
+    user_code = "".join(secrets.choice(ALPHABET) for _turn in range(9))
     device_code = f"{user_code[0]}AQABIQE{secrets.token_urlsafe(150)}"
     now = time.time()
     with lab.state.lock:

@@ -114,5 +114,3 @@ def handler(lab):
             raise LookupError(what)
 
     return SignIn
-
-

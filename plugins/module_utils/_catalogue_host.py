@@ -29,7 +29,7 @@ PLUGIN = [
         "name": "token_refused_after_renewal",
         "match": [{"text": "SASL authentication failed; cannot authenticate to server *: transient failure (e.g., weak key)"}],
         "meaning": "The server refused the token of {mailbox}, the plugin renewed it, and it was refused again: it is for another service or permission. It "
-                  "never heals by itself.",
+                   "never heals by itself.",
         "remedy": f"Set xoauth2_scope to https://outlook.office.com/SMTP.Send (or to the one of your national cloud), then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "measured",
     },
@@ -83,7 +83,7 @@ POSTFIX = [
         "name": "smtp_certificate_unverified",
         "match": [{"text": "Server certificate not verified"}, {"text": "Server certificate not trusted"}],
         "meaning": "The certificate of the server is not one for {smtp_host}, or is signed by nobody whom the relay trusts, or has expired: the token is not "
-                  "given to it.",
+                   "given to it.",
         "remedy": "openssl s_client -starttls smtp -verify_return_error -verify_hostname {smtp_host} -connect {smtp_host}:587 on the relay shows why. A "
                   "firewall that breaks TLS open "
                   "needs an exception; check the clock (timedatectl) and the package ca-certificates.",
@@ -123,7 +123,7 @@ POSTFIX = [
         "name": "tls_policy_unavailable",
         "match": [{"text": "client TLS configuration problem"}],
         "meaning": "Postfix asks for the TLS policy of each delivery and got no answer: the service that paces the deliveries is not running, or main.cf has "
-                  "a wrong TLS level.",
+                   "a wrong TLS level.",
         "remedy": "systemctl --failed on the relay shows the service: start it (systemctl restart 'm365-relay-*'). "
                   f"If all run, postfix check names the parameter; put it in order: {SITE}.",
         "mail": "waits", "retry": False, "certainty": "measured",

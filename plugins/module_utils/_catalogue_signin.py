@@ -63,7 +63,7 @@ ENTRIES = [
         "name": "device_code_blocked",
         "match": [{"code": "530036"}],
         "meaning": "A Conditional Access policy forbids the device code flow. It also ends sign-ins that once began with a device code, as this one of "
-                  "{sign_in_as}.",
+                   "{sign_in_as}.",
         "remedy": f"{POLICIES}: exclude {{sign_in_as}} from 'Block device code flow' (Microsoft's own policy of that name, or one with Conditions > "
                   f"Authentication flows), then sign in again: {SIGN_IN}.",
         "mail": "waits", "retry": False, "certainty": "documented",

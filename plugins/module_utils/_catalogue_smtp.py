@@ -22,7 +22,7 @@ ENTRIES = [
         "name": "login_refused",
         "match": [{"reply": "535", "status": "5.7.3"}],
         "meaning": "Exchange Online does not accept the token for {mailbox}: it is somebody else's, for another service or permission, revoked, or without "
-                  "rights on the mailbox.",
+                   "rights on the mailbox.",
         "remedy": f"Sign in again as {{sign_in_as}}, not as an administrator: {SIGN_IN}. If {{sign_in_as}} is not the mailbox itself, Exchange Online "
                   "PowerShell: "
                   'Add-MailboxPermission -Identity "{mailbox}" -User "{sign_in_as}" -AccessRights FullAccess. App-only: '
@@ -254,7 +254,7 @@ ENTRIES = [
         "name": "server_busy",
         "match": [{"reply": "451", "status": "4.7.[56]??"}],
         "meaning": "Microsoft slows the relay down: its mail is too fast or looks suspicious (Server busy, Access denied or rate limited, with a number "
-                  "AS...).",
+                   "AS...).",
         "remedy": f"Postfix tries again by itself, and Microsoft lifts it. If it comes often, send less at a time: postfix_destination_concurrency 1 ({SITE}).",
         "mail": "waits", "retry": True, "certainty": "documented",
     },

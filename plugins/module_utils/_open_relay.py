@@ -52,7 +52,7 @@ def read(directory):
 
 def pairs(output):
     """Return the lines `name = value` that postconf prints as a dict."""
-    return {name: value.strip() for name, _, value in (line.partition(" =") for line in output.decode("utf-8", "replace").splitlines())}
+    return {name: value.strip() for name, _sign, value in (line.partition(" =") for line in output.decode("utf-8", "replace").splitlines())}
 
 
 def problems(parameters, services):

@@ -256,4 +256,3 @@ def before(prefix, check, *arguments, **options):
         check(*arguments, **options)
     except Wrong as wrong:
         raise Wrong(*(f"{prefix} {sentence}" for sentence in wrong.args)) from None
-

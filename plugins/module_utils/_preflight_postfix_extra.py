@@ -46,23 +46,25 @@ IN_MAIN = {
     r"smtpd_tls_wrappermode|smtpd_sasl_auth_enable": "differs from port to port, and the role sets it for each",
 }
 NEVER = {
-    r"mynetworks_style|smtpd_authorized_xclient_hosts|(smtpd|postscreen)_upstream_proxy_(protocol|timeout)|qmqpd_authorized_clients|permit_mx_backup_networks":
+    r"mynetworks_style|smtpd_authorized_xclient_hosts|(smtpd|postscreen)_upstream_proxy_(protocol|timeout)|qmqpd_authorized_clients"
+    r"|permit_mx_backup_networks":
         "could let strangers pass as trusted clients, and open the relay",
     r"mydestination|relay_(domains|transport|recipient_maps)|virtual_(alias|mailbox)_domains|virtual_(mailbox_maps|transport)|allow_untrusted_routing"
     r"|smtpd_relay_before_recipient_restrictions":
         "would take mail of strangers for more destinations, and could open the relay",
     r"smtpd_(use|enforce)_tls|smtpd_sasl_(type|path|service|exceptions_networks)|cyrus_sasl_config_path|tls_[a-z]+_cipherlist":
         "decides how passwords are checked and encrypted on the way",
-    r"smtp_sasl_.*|smtp_(use|enforce)_tls|smtp_tls_(policy_maps|per_site|enforce_peername|CAfile|CApath|(secure|verify)_cert_match|trust_anchor_file|wrappermode)"
-    r"|smtp_tls_(fingerprint|dane)_.*|smtp_tls_(mandatory_)?protocols|tls_append_default_CA":
+    r"smtp_sasl_.*|smtp_(use|enforce)_tls|smtp_tls_(policy_maps|per_site|enforce_peername|CAfile|CApath|(secure|verify)_cert_match)"
+    r"|smtp_tls_(trust_anchor_file|wrappermode)|smtp_tls_(fingerprint|dane)_.*|smtp_tls_(mandatory_)?protocols|tls_append_default_CA":
         "decides who gets the token (the variables xoauth2_* say that; a private CA belongs in the host's own store, see update-ca-certificates)",
     r"(lmtp_|smtp_)?fallback_relay|default_transport|local_transport|fallback_transport(_maps)?|sender_dependent_.*":
         "would send mail another way than through Microsoft 365 (transport_maps is accepted for domains of your own)",
     r"(non_)?smtpd_milters|smtpd_milter_maps|milter_default_action|internal_mail_filter_classes|receive_override_options":
         "could let mail pass whose sender nobody has checked",
     r"debug_peer_(list|level)": "would write passwords and tokens to the log",
-    r"(config|command|daemon|data|queue|meta|shlib|manpage|html|readme|sample|process_id)_directory|(sendmail|mailq|newaliases|openssl)_path|mail_(owner|version)"
-    r"|setgid_group|default_privs|compatibility_level|multi_instance_.*|alternate_config_directories|default_(database|cache_db)_type|(im|ex)port_environment":
+    r"(config|command|daemon|data|queue|meta|shlib|manpage|html|readme|sample|process_id)_directory|(sendmail|mailq|newaliases|openssl)_path"
+    r"|mail_(owner|version)|setgid_group|default_privs|compatibility_level|multi_instance_.*|alternate_config_directories|default_(database|cache_db)_type"
+    r"|(im|ex)port_environment":
         "belongs to Debian's package, and the role relies on it",
 }
 

@@ -69,7 +69,8 @@ def load(path):
 
 def tell(text):
     """Write one line to the journal."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def shown(text):

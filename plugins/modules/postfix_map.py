@@ -93,7 +93,7 @@ def apply(module):
         build(path, kind, entries, set_attributes)
     elif not changed:
         files = [path] if kind is None else [path, compiled_path(path, kind)]
-        changed = any([set_attributes(target) for target in files])
+        changed = bool([target for target in files if set_attributes(target)])    # all of them, not only up to the first
     diff = {"before_header": path, "after_header": path, "before": before, "after": wanted}
     return {"changed": changed, "type": kind, "diff": diff}
 

@@ -191,7 +191,7 @@ def test_every_fault_of_the_catalogue_is_in_one_of_these_tests():
 
 def test_a_fault_strikes_as_often_as_it_is_told(lab, refresh_token):
     lab.fault("aadsts_50033", times=2)
-    assert [ask(lab, "token", refresh_token).status_code for _ in range(3)] == [400, 400, 200]
+    assert [ask(lab, "token", refresh_token).status_code for _turn in range(3)] == [400, 400, 200]
     assert lab.control("GET", "/state")["faults"] == []
 
 

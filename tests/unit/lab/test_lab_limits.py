@@ -16,7 +16,7 @@ WINDOW = 0.6
 
 def burst(lab, count: int) -> list[tuple[int, bytes]]:
     with lab.mailbox() as client:
-        return [send(client) for _ in range(count)]
+        return [send(client) for _turn in range(count)]
 
 
 @pytest.mark.parametrize("phase", ["mail", "end_of_data"])
@@ -72,7 +72,7 @@ def test_the_next_free_place_in_the_window(fixed, stamps, now, slot):
 
 def test_the_fourth_transaction_at_a_time_is_refused_after_data(lab):
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(lab.mailbox()) for _ in range(4)]
+        clients = [stack.enter_context(lab.mailbox()) for _turn in range(4)]
         for client in clients[:3]:
             assert client.mail(MAILBOX)[0] == 250
         code, text = send(clients[3])
@@ -84,7 +84,7 @@ def test_the_fourth_transaction_at_a_time_is_refused_after_data(lab):
 
 def test_four_connections_are_fine_as_long_as_three_send(lab):
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(lab.mailbox()) for _ in range(4)]
+        clients = [stack.enter_context(lab.mailbox()) for _turn in range(4)]
         assert [send(client)[0] for client in clients] == [250] * 4
 
 
@@ -92,7 +92,7 @@ def test_model_g_refuses_the_fourth_connection_at_the_greeting(lab):
     lab.set(limit_model="G")
     until(lambda: lab.control("GET", "/state")["connections"] == 0)
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(lab.mailbox()) for _ in range(3)]
+        clients = [stack.enter_context(lab.mailbox()) for _turn in range(3)]
         with pytest.raises(smtplib.SMTPConnectError, match=r"4\.3\.2 Concurrent connections limit exceeded"):
             stack.enter_context(lab.smtp())
         clients[0].quit()
@@ -106,6 +106,6 @@ def test_recipients_of_a_message_and_of_a_day(lab):
     with lab.mailbox() as client:
         assert send(client, to=people)[0] == 452
         client.rset()
-        assert [send(client, to=people[:3])[0] for _ in range(2)] == [250, 250]
+        assert [send(client, to=people[:3])[0] for _turn in range(2)] == [250, 250]
         code, text = send(client, to=people[:1])
     assert code == 554 and text.startswith(b"5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException")

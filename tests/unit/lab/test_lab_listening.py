@@ -25,7 +25,7 @@ def test_http_on_both_families(lab, host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_smtp_on_both_families_and_after_it_was_down(lab, host):
     service = smtp.Service("::", 0, lab.lab)
-    for _ in range(2):
+    for _turn in range(2):
         service.open()
         with smtplib.SMTP(host, service.port, timeout=5) as client:
             assert client.noop()[0] == 250

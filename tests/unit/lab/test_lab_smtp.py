@@ -192,7 +192,7 @@ def test_without_from_it_is_no_message(lab):
 def test_too_many_send_as_denied_block_the_mailbox(lab):
     lab.set(send_as_denied_limit=2)
     with lab.mailbox() as client:
-        assert [send(client, header_from="x@corp.test")[0] for _ in range(2)] == [554, 554]
+        assert [send(client, header_from="x@corp.test")[0] for _turn in range(2)] == [554, 554]
         code, text = send(client)
     assert code == 550 and text.startswith(b"5.2.252 Sender throttled due to continuous send as denied errors")
 

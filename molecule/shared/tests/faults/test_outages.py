@@ -41,7 +41,7 @@ def hand_over(bed, count):
     for start in range(0, count, 100):
         with connect(bed["hosts"]["relay"]["addresses"][0], 587) as session:
             session.login("scanner", "planted-Pa55word-scanner")
-            for _ in range(start, min(start + 100, count)):
+            for _turn in range(start, min(start + 100, count)):
                 mail = message()
                 session.send_message(mail)
                 sent.append(mail["Message-ID"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A relay with a sender policy, and mail that is sent byte by byte. Tests import the fixture `policy` by name."""
+"""A relay with a sender policy, and mail that is sent byte by byte. Tests take the fixture `policy` from here."""
 
 from __future__ import annotations
 

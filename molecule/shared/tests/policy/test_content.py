@@ -12,14 +12,16 @@ import threading
 import time
 
 import pytest
+import sending
 import testinfra
 from conftest import MAILBOX, RECIPIENT, connect, message, wait_for
-from sending import BILLING, empty_queue, hand_over, policy, refusals_of_microsoft  # noqa: F401 (policy is a fixture)
+from sending import BILLING, empty_queue, hand_over, refusals_of_microsoft
 
 # What relays add in front, and what the policy is about.
 ADDED = {"received", "x-priority-added"}
 CHANGED = {"from", "reply-to", "sender", "resent-from", "resent-sender", "resent-reply-to"}
 SERVICE = "m365-relay-policy.service"
+policy = sending.policy
 pytestmark = pytest.mark.usefixtures("policy")
 
 PDF = base64.encodebytes(b"%PDF-1.4\n" + random.Random(1).randbytes(30000)).decode().replace("\n", "\r\n")
@@ -112,7 +114,7 @@ def signed_in(address):
 
 def send_until_taken(address, count, deferred):
     """Hand messages over as a mail server does: after a temporary failure again, and again. Return their Message-IDs."""
-    mails = [message(sender="Boss <scanner@corp.test>") for _ in range(count)]
+    mails = [message(sender="Boss <scanner@corp.test>") for _turn in range(count)]
     waiting, session = list(mails), None
     while waiting:
         try:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import email.utils
 
 import pytest
+import sending
 import testinfra
 from conftest import MAILBOX, wait_for
-from sending import BILLING, empty_queue, hand_over, policy, refusals_of_microsoft  # noqa: F401 (policy is a fixture)
+from sending import BILLING, empty_queue, hand_over, refusals_of_microsoft
 
+policy = sending.policy
 SCANNER, CHIEF = "scanner@corp.test", "ceo@corp.test"
 REFUSED = None
 

@@ -138,7 +138,7 @@ def test_two_renewals_at_once_ask_microsoft_once(relay, identity, microsoft):
     stored(relay, identity, left=0)
     microsoft.expects(DISCOVERY, ("token", success()))
     found = []
-    threads = [threading.Thread(target=lambda: found.append(_identity.examine(identity))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(_identity.examine(identity))) for _turn in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

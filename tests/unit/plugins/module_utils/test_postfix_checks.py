@@ -211,7 +211,10 @@ def test_a_port_is_asked_as_a_client_asks(monkeypatch, certificate, server, case
     role, talk, says = case
     server.talk = {"certificate": certificate, **talk}
     real = {25: _postfix_proof.smtplib.SMTP, 587: _postfix_proof.smtplib.SMTP, 465: _postfix_proof.smtplib.SMTP_SSL}[role]
-    redirect = lambda address, _port, name, **named: real(address, server.server_address[1], name, **named)    # noqa: E731
+
+    def redirect(address, _port, name, **named):
+        return real(address, server.server_address[1], name, **named)
+
     monkeypatch.setattr(_postfix_proof.smtplib, "SMTP_SSL" if role == 465 else "SMTP", redirect)
     parameters = PARAMETERS | {"smtpd_tls_cert_file": certificate[0], "smtpd_tls_key_file": certificate[1]}
     if says is None:

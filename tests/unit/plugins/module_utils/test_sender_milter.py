@@ -35,8 +35,8 @@ CASES = {
     "a Reply-To that is there stays": ("new", {"from": ["a@b.test"], "reply-to": ["c@d.test"]}, [("From", 1, SCANS)]),
     "an empty Reply-To is none": ("new", {"from": ["a@b.test"], "reply-to": [" "]}, [("From", 1, SCANS), ("Reply-To", 1, "a@b.test")]),
     "a missing From is added": ("new", {}, [("From", 1, SCANS), ("Reply-To", 1, "e@f.test")]),
-    "of several From the first is replaced and the others go, the last first": ("tidy", {"from": ["a@b.test", "c@d.test", "e@f.test"]},
-                                                                               [("From", 3, ""), ("From", 2, ""), ("From", 1, SCANS)]),
+    "of several From the first is replaced and the others go, the last first": (
+        "tidy", {"from": ["a@b.test", "c@d.test", "e@f.test"]}, [("From", 3, ""), ("From", 2, ""), ("From", 1, SCANS)]),
     "a fixed Reply-To takes the place of all": ("fax", {"from": [SCANS], "reply-to": ["a@b.test", "c@d.test"]},
                                                 [("Reply-To", 2, ""), ("Reply-To", 1, "office@corp.test")]),
     "no Reply-To at all": ("quiet", {"from": [SCANS], "reply-to": ["a@b.test"]}, [("Reply-To", 1, "")]),

@@ -15,7 +15,8 @@ SETTINGS = {
     "sender_policy_default": {},
     "sender_policy_logins": [
         {"logins": ["scanner", "printer"], "addresses": ["scanner@corp.test", "*@plant.test"]},
-        {"logins": ["app", "app2"], "mode": "as_is", "addresses": ["billing@corp.test", "invoices@corp.test", "*@shop.test", "*@*.shop.test", "x@bücher.test"]},
+        {"logins": ["app", "app2"], "mode": "as_is",
+         "addresses": ["billing@corp.test", "invoices@corp.test", "*@shop.test", "*@*.shop.test", "x@bücher.test"]},
         {"logins": ["cron"], "mode": "as_is", "addresses": ["billing@corp.test"], "otherwise": "as_mailbox", "fallback_from": "billing@corp.test"},
         {"logins": ["chief"], "mode": "as_is", "addresses": ["ceo@corp.test", "*@board.test", "*@*.board.test"], "exclusive": True},
         {"logins": ["fax"], "display_name": "Fax, 2nd floor", "reply_to": "office@corp.test", "fallback_from": "fax@corp.test"},

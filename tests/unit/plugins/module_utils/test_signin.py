@@ -27,7 +27,6 @@ from ansible_collections.simple_m365.relay.tests.unit.plugins.sign_in_service im
 pytestmark = pytest.mark.filterwarnings("ignore:Attempted too soon")  # The clock of the tests runs fast.
 
 
-
 def started(microsoft, identity):
     """Return a flow that the scripted service has started."""
     microsoft.expects(DISCOVERY, CODE_GIVEN)
