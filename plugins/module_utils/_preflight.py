@@ -29,7 +29,7 @@ def collect(checks, settings, required=(), sources=None):
     checks:   variable -> function(value) that raises Wrong.
     settings: variable -> value; variables without a check are somebody else's, unless they look like a slip of the pen.
     required: variables that are checked even when nobody set them.
-    sources:  variable -> the variable that its default is made from. A mistake is told once, and of the variable where it was made.
+    sources:  variable -> the variables that its default is made from, the first of them first. A mistake is told once, and of the variable where it was made.
     """
     found = []
     for name, check in checks.items():
@@ -46,8 +46,8 @@ def collect(checks, settings, required=(), sources=None):
 
 def made_from(name, settings, sources):
     """Return the variable whose value this one has by default, or the variable itself when it has a value of its own."""
-    source = sources.get(name)
-    return source if source and (settings.get(source) or "") == (settings.get(name) or "") else name
+    same = (source for source in sources.get(name, ()) if (settings.get(source) or "") == (settings.get(name) or ""))
+    return next(same, name)
 
 
 def sentences(name, check, value):

@@ -141,7 +141,7 @@ def seconds(time):
 
 per_minute = partial(whole_number, low=0, high=1_000_000, meaning="how many one client address may have (0 switches the limit off)")
 
-MADE_FROM = {"postfix_sasl_realm": "postfix_domain", "postfix_sender_address": "xoauth2_mailbox"}
+MADE_FROM = {"postfix_sasl_realm": ("postfix_domain", "sasldb_realm"), "postfix_sender_address": ("xoauth2_mailbox",)}
 REQUIRED = ("postfix_hostname", "postfix_domain")
 CHECKS = {
     "postfix_hostname": partial(host_name, what="the full name of the relay", example="relay.example.org"),

@@ -115,7 +115,7 @@ def check_password(password, state):
         raise Wrong(f"the password is longer than {LONGEST_PASSWORD} bytes. {remedy}")
 
 
-MADE_FROM = {"sasldb_realm": "postfix_domain"}
+MADE_FROM = {"sasldb_realm": ("postfix_domain",)}
 CHECKS = {
     "sasldb_users": check_users,
     "sasldb_realm": realm,

@@ -243,7 +243,7 @@ def check_suite(value):
 
 
 SINGLE = {"mailbox": "xoauth2_mailbox", "tenant_id": "xoauth2_tenant_id", "client_id": "xoauth2_client_id", "sign_in_as": "xoauth2_sign_in_as"}
-MADE_FROM = {"xoauth2_sign_in_as": "xoauth2_mailbox"}
+MADE_FROM = {"xoauth2_sign_in_as": ("xoauth2_mailbox",)}
 REQUIRED = ("xoauth2_mailbox", "xoauth2_tenant_id", "xoauth2_client_id")
 CHECKS = {
     "xoauth2_mailbox": partial(mail_address, what="the mailbox that the relay sends as"),
