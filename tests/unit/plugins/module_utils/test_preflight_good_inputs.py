@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from ansible_collections.simple_m365.relay.plugins.module_utils import _preflight_postfix, _preflight_sasldb, _preflight_xoauth2
 
