@@ -98,7 +98,7 @@ def start(identity):
     except SignInError as error:
         return None, {"msg": str(error), "error_name": error.name, "answer": error.answer}
     except MsalMissingError:
-        return None, {"msg": missing_required_lib("msal (Debian package python3-msal)", url="https://github.com/AzureAD/microsoft-authentication-library-for-python")}
+        return None, {"msg": missing_required_lib("msal (Debian package python3-msal)")}
     except (LockedError, OwnerMissingError, OSError, ValueError) as error:
         return None, {"msg": f"Cannot start the sign-in: {error}"}
     sentence = f"Open {started['verification_uri']}, enter the code {started['user_code']} and sign in as {identity['sign_in_as']}."

@@ -170,7 +170,7 @@ def attempt(identity, wait, check_only):
     except SignInError as error:
         return None, {"msg": str(error), "error_name": error.name, "answer": error.answer}
     except MsalMissingError:
-        return None, {"msg": missing_required_lib("msal (Debian package python3-msal)", url="https://github.com/AzureAD/microsoft-authentication-library-for-python")}
+        return None, {"msg": missing_required_lib("msal (Debian package python3-msal)")}
     except (LockedError, OwnerMissingError, OSError, ValueError) as error:
         return None, {"msg": f"Cannot keep the token of {identity['mailbox']}: {error}"}
 
