@@ -24,6 +24,8 @@ DEFAULTS = {
     "postfix_tls_key": "/etc/ssl/private/ssl-cert-snakeoil.key",
     "postfix_sasl_realm": "corp.test",
     "postfix_sender_address": "scans@corp.test",
+    "postfix_postmaster": "scans@corp.test",
+    "postfix_delay_warning": "4h",
     "postfix_message_size_limit": 36700160,
     "postfix_client_connection_count_limit": 50,
     "postfix_client_connection_rate_limit": 1200,
@@ -74,6 +76,8 @@ GOOD = {
     "a certificate of one's own": {"postfix_tls_certificate": "/etc/letsencrypt/live/relay.corp.test/fullchain.pem", "postfix_tls_key": "/etc/ssl/relay.key"},
     "a realm that is no domain": {"postfix_sasl_realm": "local", "sasldb_realm": "local"},
     "senders that stay as they are": {"postfix_sender_address": ""},
+    "a postmaster, and nobody warned": {"postfix_postmaster": "it@corp.test", "postfix_delay_warning": "0s"},
+    "no postmaster": {"postfix_postmaster": ""},
     "a mailbox with signs": {"postfix_sender_address": "o'brien.scan+1_a@corp.test"},
     "numbers as text, as surveys give them": {"postfix_message_size_limit": "36700160", "xoauth2_smtp_port": "587"},
     "limits switched off": {"postfix_client_auth_rate_limit": 0, "postfix_client_message_rate_limit": 0},
@@ -88,7 +92,7 @@ GOOD = {
     "parameters that keep a promise": {
         "postfix_extra_parameters": {
             "smtpd_tls_security_level": "encrypt", "smtp_tls_security_level": "verify", "smtpd_tls_auth_only": True, "smtpd_tls_protocols": ">=TLSv1",
-            "smtpd_sasl_security_options": "noanonymous, nodictionary", "smtp_tls_loglevel": 2, "notify_classes": "resource, software", "soft_bounce": False,
+            "smtpd_sasl_security_options": "noanonymous, nodictionary", "smtp_tls_loglevel": 2, "notify_classes": "2bounce, resource, software", "soft_bounce": False,
         }
     },
     "a service that inherits everything": {"postfix_extra_services": service()},
