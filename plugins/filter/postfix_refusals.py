@@ -15,15 +15,16 @@ description:
     server's own words.
 options:
   _input:
-    description: The mailbox that is named in remedies.
-    type: str
+    description: The mailboxes of the relay; a single one is named in remedies.
+    type: list
+    elements: str
     required: true
 """
 
 EXAMPLES = r"""
 - name: What Postfix would be told
   ansible.builtin.debug:
-    msg: "{{ 'scans@example.org' | simple_m365.relay.postfix_refusals }}"
+    msg: "{{ ['scans@example.org'] | simple_m365.relay.postfix_refusals }}"
     # regexp:{ { /^(5\.[0-9.]+) (host [^ ]+ said: 554[ -]5\.2\.0 ... ${2} } }
 """
 

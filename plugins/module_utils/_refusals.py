@@ -46,7 +46,11 @@ def words(entry, mailbox):
     return f"{told['meaning']} What to do: {told['remedy']} ({told['name']})"
 
 
-def for_postfix(mailbox):
-    """Return the value of smtp_delivery_status_filter: a table within main.cf, where $ stands for a parameter unless it is doubled."""
+def for_postfix(mailboxes):
+    """Return the value of smtp_delivery_status_filter: a table within main.cf, where $ stands for a parameter unless it is doubled.
+
+    mailboxes: which may be the sender; of several, none is named, because one table is for all.
+    """
+    mailbox = mailboxes[0] if len(mailboxes) == 1 else "the sending mailbox"
     table = " ".join(f"{{ /{found}/ ${{1}} {said.replace('$', '$$')} ${{2}} }}" for found, said in rules(mailbox))
     return f"regexp:{{ {table.replace('$', '$$')} }}"

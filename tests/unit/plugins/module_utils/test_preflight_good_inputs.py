@@ -31,8 +31,10 @@ DEFAULTS = {
     "postfix_client_connection_rate_limit": 1200,
     "postfix_client_message_rate_limit": 1200,
     "postfix_client_auth_rate_limit": 120,
-    "postfix_destination_concurrency": 2,
-    "postfix_destination_rate_delay": "1s",
+    "postfix_connections": 1,
+    "postfix_messages_per_minute": 30,
+    "postfix_recipients_per_day": 10000,
+    "postfix_mailbox_limits": {},
     "postfix_queue_lifetime": "5d",
     "postfix_extra_parameters": {},
     "postfix_extra_services": [],
@@ -81,7 +83,7 @@ GOOD = {
     "a mailbox with signs": {"postfix_sender_address": "o'brien.scan+1_a@corp.test"},
     "numbers as text, as surveys give them": {"postfix_message_size_limit": "36700160", "xoauth2_smtp_port": "587"},
     "limits switched off": {"postfix_client_auth_rate_limit": 0, "postfix_client_message_rate_limit": 0},
-    "no delay and a week in the queue": {"postfix_destination_rate_delay": "0s", "postfix_queue_lifetime": "1w"},
+    "no limit and a week in the queue": {"postfix_messages_per_minute": 0, "postfix_recipients_per_day": 0, "postfix_queue_lifetime": "1w"},
     "harmless parameters": {
         "postfix_extra_parameters": {
             "smtpd_banner": "$myhostname ESMTP", "header_checks": "regexp:/etc/postfix/header_checks", "virtual_alias_maps": "hash:/etc/our-aliases",
@@ -92,7 +94,7 @@ GOOD = {
     "parameters that keep a promise": {
         "postfix_extra_parameters": {
             "smtpd_tls_security_level": "encrypt", "smtp_tls_security_level": "verify", "smtpd_tls_auth_only": True, "smtpd_tls_protocols": ">=TLSv1",
-            "smtpd_sasl_security_options": "noanonymous, nodictionary", "smtp_tls_loglevel": 2, "notify_classes": "2bounce, resource, software", "soft_bounce": False,
+            "smtpd_sasl_security_options": "noanonymous, nodictionary", "smtp_tls_loglevel": 2, "notify_classes": "resource, software", "soft_bounce": False,
         }
     },
     "a service that inherits everything": {"postfix_extra_services": service()},

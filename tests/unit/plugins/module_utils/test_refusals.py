@@ -42,7 +42,8 @@ def test_a_bounce_says_why_and_what_to_do(name):
 
 
 @pytest.mark.parametrize(("status", "reason"), [
-    ("4.3.2", f"{HOST}432 4.3.2 Concurrent connections limit exceeded"), ("2.0.0", "250 2.0.0 OK"), ("4.7.3", "SASL authentication failed; server x said: 535 5.7.3 no"),
+    ("4.3.2", f"{HOST}432 4.3.2 Concurrent connections limit exceeded"), ("2.0.0", "250 2.0.0 OK"),
+    ("4.7.3", "SASL authentication failed; server x said: 535 5.7.3 no"),
     ("5.0.0", f"{HOST}550 5.0.0 something that nobody knows"), ("5.4.4", "Host or domain name not found"),
 ])
 def test_everything_else_stays_as_it_is(status, reason):
@@ -58,7 +59,13 @@ def test_every_refusal_for_good_has_its_words_on_one_line_with_nothing_to_fill_i
 
 
 def test_dollars_reach_postfix_as_dollars():
-    value = _refusals.for_postfix("scans@corp.test")
+    value = _refusals.for_postfix(["scans@corp.test"])
     assert "$$$$true" in value
     assert value.count("{") == value.count("}")
     assert "$${1}" in value
+
+
+def test_of_several_mailboxes_none_is_named():
+    value = _refusals.for_postfix(["scans@corp.test", "orders@corp.test"])
+    assert "@corp.test" not in value
+    assert "the sending mailbox is full" in value
