@@ -63,6 +63,15 @@ PLUGIN = [
 ]
 
 POSTFIX = [
+    # Notices
+    {
+        "name": "notice_discarded",
+        "match": [{"text": "undeliverable postmaster notification discarded"}],
+        "meaning": "A bounce could be delivered to nobody, and the notice about it could not be delivered to postfix_postmaster either: Postfix gave it up.",
+        "remedy": "journalctl -t postfix/bounce -t postfix/qmgr --grep 'QUEUE ID OF THAT LINE' names the address. postfix_postmaster has to be a mailbox that "
+                  f"exists and that {{mailbox}} may write to ({SITE}).",
+        "mail": "bounces", "retry": False, "certainty": "documented",
+    },
     # The way out
     {
         "name": "delivery_suspended",
