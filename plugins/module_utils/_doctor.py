@@ -31,16 +31,16 @@ STAGES = {
 
 
 def examine(mailbox=None, renew=False):
-    """Return all findings, in order. mailbox: only this identity. Raises SettingsMissing for a mailbox that is not an identity."""
+    """Return all findings, in order. mailbox: only this identity. Raises UnusableError for a mailbox that is not an identity."""
     findings = [tried("plugin", None, {}, _doctor_host.plugin), tried("configuration", None, {}, _doctor_host.configuration)]
     try:
         settings = _relay_settings.load()
-    except _relay_settings.SettingsMissing as error:
+    except _relay_settings.UnusableError as error:
         settings = {"identities": []}
         if findings[-1]["status"] == "ok":
             findings[-1] = failure("configuration", None, {}, Failed("settings_missing", str(error)))
     else:
-        for identity in _relay_settings.of(settings["identities"], mailbox):
+        for identity in _relay_settings.chosen(settings, [mailbox] if mailbox else []):
             findings += examine_identity(identity, renew)
     proven = all(finding["status"] == "ok" for finding in findings)
     first = (settings["identities"] or [{}])[0]
@@ -130,6 +130,11 @@ def exit_code(findings):
     """Return the number of the first stage that failed, 0 if none did."""
     failed = first_failure(findings)
     return STAGES[failed["stage"]][0] if failed else 0
+
+
+def report(findings):
+    """Return everything for programs."""
+    return {"ok": exit_code(findings) == 0, "exit_code": exit_code(findings), "first_failure": first_failure(findings), "findings": findings}
 
 
 def as_text(findings):

@@ -28,31 +28,28 @@ def token(identity, renew, now):
     found = load(identity)
     wrong = _tokens.why_not_good(found, identity)
     if wrong:
-        state = _status.remembered(_tokens.state_path(identity["mailbox"], "json"))
-        why = (state.get("last_error") or {}).get("name")
+        why = (_renewal.known(identity["mailbox"])["last_error"] or {}).get("name")
         raise Failed(wrong[0], " ".join(part for part in (wrong[1], f"The last attempt failed: {why}." if why else "") if part))
     expires_at = _tokens.expiry(found)
     if expires_at <= now and not renew:
-        raise Failed("token_expired", f"since {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(expires_at))}")
-    claims = _tokens.claims(found["access_token"])
-    whose = _tokens.person_of(claims) or claims.get("appid") or "somebody whom it does not name"
-    return f"of {whose}, for {claims.get('aud') or 'a service that it does not name'}, until {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(expires_at))}"
+        raise Failed("token_expired", f"since {in_utc(expires_at)}")
+    whose = _tokens.owner_of(found["access_token"]) or "somebody whom it does not name"
+    service = _tokens.claims(found["access_token"]).get("aud") or "a service that it does not name"
+    return f"of {whose}, for {service}, until {in_utc(expires_at)}"
 
 
 def renewal(identity, renew):
     """See that the token is being renewed; with `renew`, renew it now."""
     if renew:
         return renewed(identity)
-    state = _status.remembered(_tokens.state_path(identity["mailbox"], "json"))
-    failed = state.get("last_error")
+    state = _renewal.known(identity["mailbox"])
+    failed = state["last_error"]
     if failed:
-        name = failed.get("name")
-        known = name in {entry["name"] for entry in _catalogue.ENTRIES}
-        raise Failed(name if known else "refused", f"{failed.get('happened', '')} ({state.get('failures') or 1} times in a row)".strip())
+        known = failed.get("name") in {entry["name"] for entry in _catalogue.ENTRIES}
+        raise Failed(failed["name"] if known else "refused", f"{failed.get('happened')} ({state['failures']} times in a row)")
     if not _status.unit_is_active(_status.TIMER):
         raise Failed("renewal_timer_off")
-    at = state.get("renewed_at") or state.get("signed_in_at") or 0
-    return f"last {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(at))}, and the timer runs" if at else "the timer runs"
+    return f"the last was {in_utc(max(state['signed_in_at'], state['renewed_at']))}, and the timer runs"
 
 
 def renewed(identity):
@@ -65,4 +62,9 @@ def renewed(identity):
         raise Failed("token_file_unusable", str(error)) from None
     if found["error"] is not None:
         raise Failed(found["error"].name, found["error"].happened)
-    return f"renewed, until {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(found['expires_at']))}"
+    return f"renewed, until {in_utc(found['expires_at'])}"
+
+
+def in_utc(seconds):
+    """Return a moment as text."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What became of each message, read from the journal (private to the collection).
 
-A row is a dict: at (seconds), queue_id, who (account or client that handed it over), mailbox_lane (the service that delivered it), sender, recipients (list), result (delivered,
-deferred, bounced, expired, refused: not taken at all), cause (name in the catalogue, or None), reply.
+A row is a dict: at (seconds), queue_id, who (account or client that handed it over), sender, recipients (list), lane (Postfix's service that
+delivered it, "" for the common one), result (delivered, deferred, bounced, expired, refused: not taken at all), cause (name in the
+catalogue, or None), reply.
 """
 
 from __future__ import annotations
@@ -25,16 +26,23 @@ REJECT = re.compile(r"(?:milter-)?reject: \S+ from (\S+\[[^\]]*\])\S*: (\d{3} .*
 EXPIRED = "status=expired, returned to sender"
 RESULTS = {"sent": "delivered", "deferred": "deferred", "bounced": "bounced", "expired": "expired"}
 # Everything that could be a token or a password: what follows such a name, and whatever is long without a blank.
-NAMED_SECRET = re.compile(r"""(?i)\b(bearer|(?:access_|refresh_|id_)?token|client_secret|client_assertion|password|passwd|device_code|user_code)("?\s*[:=]\s*"?|\s+)[^\s"',;&]+""")
-LONG_SECRET = re.compile(r"(?<![\w.~+/=-])[\w~+/-]{20,}(?:\.[\w~+/=-]{8,})*={0,2}(?![\w.~+/=@-])")
+NAMED_SECRET = re.compile(
+    r"""(?i)\b(bearer|(?:access_|refresh_|id_)?token|client_secret|client_assertion|password|passwd|device_code|user_code)("?\s*[:=]\s*"?)[^\s"',;&]+""")
+BEARER = re.compile(r"(?i)\b(bearer\s+)[^\s\"',;&]{16,}")
+LONG_SECRET = re.compile(r"(?<![\w.~+/=-])[\w.~+/=-]{40,}(?![\w.~+/=@-])")    # a message id goes on with its @
 ADDRESS = re.compile(r"[^\s<>@\"'=:;,()\[\]]+@([\w.-]+)")
 
 
-def redacted(text, addresses=False):
-    """Return a text without anything that could be a token or a password; with `addresses`, without who wrote to whom either."""
-    text = NAMED_SECRET.sub(r"\1\2(removed)", text)
-    text = LONG_SECRET.sub(lambda found: "(removed)" if len(found.group()) >= 40 else found.group(), text)
-    return ADDRESS.sub(r"...@\1", text) if addresses else text
+def redacted(text):
+    """Return a text without anything that could be a token or a password."""
+    for pattern, left in ((NAMED_SECRET, r"\1\2(removed)"), (BEARER, r"\1(removed)"), (LONG_SECRET, "(removed)")):
+        text = pattern.sub(left, text)
+    return text
+
+
+def without_addresses(text):
+    """Return a text in which of every address only the domain is left."""
+    return ADDRESS.sub(r"...@\1", text)
 
 
 def entries(since=None, until=None, follow=False):

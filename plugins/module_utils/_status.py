@@ -13,7 +13,7 @@ import smtplib
 import ssl
 import time
 
-from . import _mail_log, _open_relay, _postfix_proof, _postfix_unit, _queue, _relay_settings, _tokens, _transports
+from . import _mail_log, _open_relay, _postfix_proof, _postfix_unit, _queue, _relay_settings, _renewal, _tokens, _transports
 from ._commands import CommandError, run
 from ._postfix_checks import certificate_files
 
@@ -36,7 +36,7 @@ def gather(now=None):
     parameters, services = _open_relay.read(POSTFIX)
     try:
         identities = _relay_settings.load()["identities"]
-    except _relay_settings.SettingsMissing:
+    except _relay_settings.UnusableError:
         identities = []
     with concurrent.futures.ThreadPoolExecutor() as pool:    # most of it is waiting for others
         asked = {
@@ -86,26 +86,19 @@ def greeting(address, port):
 def identity_status(identity, is_default, now):
     """Return what is known of one identity, its token and its last successes."""
     mailbox = identity["mailbox"]
-    state = remembered(_tokens.state_path(mailbox, "json"))
-    used_at = max(state.get(name) or 0 for name in ("signed_in_at", "renewed_at", "rotated_at"))
-    person = identity["grant"] == "device_code"
+    state = _renewal.known(mailbox)
+    used_at = max(state["signed_in_at"], state["renewed_at"])
+    clock = used_at and not _tokens.is_app_only(identity)
     accepted, login = last_successes(mailbox, is_default)
     return {
         "mailbox": mailbox, "sign_in_as": identity["sign_in_as"], "tenant_id": identity["tenant_id"], "grant": identity["grant"],
         "token": token(identity, state, now),
-        "renewed_at": state.get("renewed_at") or state.get("signed_in_at") or 0,
-        "failures": state.get("failures") or 0, "last_error": state.get("last_error"), "next_attempt_at": state.get("next_attempt_at") or 0,
-        "credential_expires_at": state.get("credential_expires_at") or 0,
-        "days_left": max(0, int(UNUSED_DAYS - (now - used_at) / DAY)) if person and used_at else None,
+        "renewed_at": used_at, "rotated_at": state["rotated_at"],
+        "failures": state["failures"], "last_error": state["last_error"], "next_attempt_at": state["next_attempt_at"],
+        "credential_expires_at": state["credential_expires_at"],
+        "days_left": max(0, int(UNUSED_DAYS - (now - used_at) / DAY)) if clock else None,
         "last_accepted_at": accepted, "last_login_at": max(accepted, login),
     }
-
-
-def remembered(path):
-    """Return a state file as a dict; a missing or damaged one is empty."""
-    with contextlib.suppress(OSError, ValueError):
-        return _tokens.load(path) or {}
-    return {}
 
 
 def token(identity, state, now):
@@ -118,7 +111,7 @@ def token(identity, state, now):
     if found is None or wrong and wrong[0] == "token_damaged":
         return {"state": wrong[0], "whose": None, "expires_at": 0}
     expires_at = _tokens.expiry(found)
-    whose = _tokens.person_of(_tokens.claims(found["access_token"])) or state.get("whose")
+    whose = _tokens.owner_of(found["access_token"]) or state["whose"]
     return {"state": wrong[0] if wrong else "good" if expires_at > now else "expired", "whose": whose, "expires_at": expires_at}
 
 
@@ -163,14 +156,17 @@ def unit_is_active(name):
 def disk(directory):
     """Return the room that is left for the queue."""
     room = os.statvfs(directory)
-    used_by_files = room.f_files and 100 * room.f_favail // room.f_files
-    return {"path": directory, "free_bytes": room.f_bavail * room.f_frsize, "free_percent": 100 * room.f_bavail // room.f_blocks if room.f_blocks else 100,
-            "free_files_percent": used_by_files if room.f_files else 100}
+    return {
+        "path": directory, "free_bytes": room.f_bavail * room.f_frsize, "free_percent": 100 * room.f_bavail // room.f_blocks if room.f_blocks else 100,
+        "free_files_percent": 100 * room.f_favail // room.f_files if room.f_files else 100,    # some file systems count no files
+    }
 
 
 def pacer():
     """Return what the pacer says of each mailbox, or None where there is no pacer."""
-    return remembered(PACER).get("mailboxes")
+    with contextlib.suppress(OSError, ValueError):
+        return (_tokens.load(PACER) or {}).get("mailboxes")
+    return None
 
 
 def problems(found, now):
