@@ -162,7 +162,7 @@ class Session:
 
     def __init__(self, identity):
         self.host, self.port = identity["smtp_host"], identity["smtp_port"]
-        self.client = smtplib.SMTP(timeout=PATIENCE, local_hostname=socket.getfqdn() or "localhost")
+        self.client = smtplib.SMTP(timeout=PATIENCE, local_hostname=socket.gethostname())
 
     def __enter__(self):
         return self

@@ -13,24 +13,48 @@ from . import (
     _catalogue_host,
     _catalogue_signin,
     _catalogue_smtp,
+    _certificate,
     _cli,
+    _cli_common,
+    _cli_doctor,
+    _cli_explain,
+    _cli_log,
+    _cli_queue,
+    _cli_status,
     _cli_token,
+    _commands,
     _credentials,
+    _doctor,
+    _doctor_host,
+    _doctor_network,
+    _doctor_token,
     _files,
     _grants,
+    _mail_log,
+    _open_relay,
+    _postfix_checks,
+    _postfix_proof,
+    _postfix_unit,
+    _queue,
     _relay_settings,
     _renewal,
+    _sender_service,
     _services,
     _signin,
+    _status,
+    _status_text,
     _tokens,
+    _transports,
 )
 
 TIMER, SERVICE = "m365-relay-token.timer", "m365-relay-token.service"
 COMMAND = "/usr/local/sbin/m365-relay"
 PLUGIN = "/etc/sasl-xoauth2.conf"
 MODULES = (
-    _catalogue, _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp, _cli, _cli_token, _credentials, _files, _grants, _relay_settings, _renewal,
-    _signin, _tokens,
+    _catalogue, _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp, _certificate, _cli, _cli_common, _cli_doctor, _cli_explain, _cli_log,
+    _cli_queue, _cli_status, _cli_token, _commands, _credentials, _doctor, _doctor_host, _doctor_network, _doctor_token, _files, _grants, _mail_log,
+    _open_relay, _postfix_checks, _postfix_proof, _postfix_unit, _queue, _relay_settings, _renewal,
+    _signin, _status, _status_text, _tokens, _transports, *_sender_service.MODULES,
 )
 SCRIPT = """#!/bin/sh
 # From there Python finds the program, whatever lies in the directory of the caller.
