@@ -7,15 +7,20 @@ judge a certificate before anything is touched.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import datetime
 import importlib
 import os
 import re
+import stat
+import time
 from typing import NamedTuple
 
-from ._files import read_if_there
+from ._clouds import CREDENTIALS as FOLDER
+from ._clouds import credential as path_of
+from ._files import read_if_there, write_atomically
 
-FOLDER = "/etc/m365-relay/credentials"
 PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 PEM_KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.+?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 
@@ -137,3 +142,70 @@ def _seconds(certificate, name):
     """Return a date of a certificate in seconds since 1970; Debian 12 only has the names without _utc."""
     moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=datetime.timezone.utc)
     return int(moment.timestamp())
+
+
+def date_problem(found, now):
+    """Return why a certificate is not good at a time, as a sentence, or None."""
+    day = "%Y-%m-%d"
+    if found.expires_at <= now:
+        when = time.strftime(day, time.gmtime(found.expires_at))
+        return f"has expired on {when}. Write the path of a new one, and upload that in Entra too (your app > Certificates & secrets > Certificates)."
+    if found.begins_at > now:
+        return f"is not valid before {time.strftime(day, time.gmtime(found.begins_at))}. Write the path of one that is valid now, or set the clock."
+    return None
+
+
+def wanted_files(identities):
+    """Return {path: content, None for one that is not to be there} for identities as the inventory has them.
+
+    client_certificate is a path on the controller; `content` is what it holds, in base 64. Raises UnusableError.
+    """
+    wanted = {}
+    for one in identities:
+        path = path_of(one)
+        if one.get("grant") == "client_secret":
+            wanted[path] = f"{one.get('client_secret') or ''}\n".encode()
+        elif one.get("grant") == "client_certificate":
+            passphrase = one.get("client_certificate_passphrase") or ""
+            wanted[path] = _judged(one, passphrase)
+            wanted[passphrase_path(path)] = f"{passphrase}\n".encode() if passphrase else None
+    return wanted
+
+
+def _judged(one, passphrase):
+    """Return the content of a certificate's file, if it can be used."""
+    try:
+        content = base64.b64decode(one.get("content") or "", validate=True)
+    except binascii.Error:
+        content = b""
+    try:
+        problem = date_problem(parse(content, passphrase), time.time())
+    except ImportError:  # In check mode, on a host that has no packages yet.
+        problem = None
+    if problem:
+        raise UnusableError(f"The certificate of {one['mailbox']} {problem}")
+    return content
+
+
+def store(identities, check_only=False):
+    """Write the credentials of identities. Returns the paths that changed. Raises UnusableError, and then nothing was written."""
+    wanted = wanted_files(identities)
+    changed = [path for path, content in wanted.items() if not _is_there(path, content)]
+    if changed and not check_only:
+        os.makedirs(FOLDER, mode=0o700, exist_ok=True)
+        os.chmod(FOLDER, 0o700)
+        for path in changed:
+            if wanted[path] is None:
+                os.unlink(path)
+            else:
+                write_atomically(path, wanted[path], 0o600, os.getuid(), os.getgid())
+    return changed
+
+
+def _is_there(path, content):
+    if read_if_there(path) != content:
+        return False
+    if content is None:
+        return True
+    status = os.lstat(path)
+    return (stat.S_IMODE(status.st_mode), status.st_uid) == (0o600, os.getuid())

@@ -13,48 +13,26 @@ from . import (
     _catalogue_host,
     _catalogue_signin,
     _catalogue_smtp,
-    _certificate,
     _cli,
-    _cli_common,
-    _cli_doctor,
-    _cli_explain,
-    _cli_log,
-    _cli_queue,
-    _cli_status,
     _cli_token,
-    _commands,
+    _clouds,
     _credentials,
-    _doctor,
-    _doctor_host,
-    _doctor_network,
-    _doctor_token,
     _files,
     _grants,
-    _mail_log,
-    _open_relay,
-    _postfix_checks,
-    _postfix_proof,
-    _postfix_unit,
-    _queue,
+    _host_command_parts,
     _relay_settings,
     _renewal,
-    _sender_service,
     _services,
     _signin,
-    _status,
-    _status_text,
     _tokens,
-    _transports,
 )
 
 TIMER, SERVICE = "m365-relay-token.timer", "m365-relay-token.service"
 COMMAND = "/usr/local/sbin/m365-relay"
 PLUGIN = "/etc/sasl-xoauth2.conf"
 MODULES = (
-    _catalogue, _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp, _certificate, _cli, _cli_common, _cli_doctor, _cli_explain, _cli_log,
-    _cli_queue, _cli_status, _cli_token, _commands, _credentials, _doctor, _doctor_host, _doctor_network, _doctor_token, _files, _grants, _mail_log,
-    _open_relay, _postfix_checks, _postfix_proof, _postfix_unit, _queue, _relay_settings, _renewal,
-    _signin, _status, _status_text, _tokens, _transports, *_sender_service.MODULES,
+    _catalogue, _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp, _cli, _cli_token, _clouds, _credentials, _files, _grants, _relay_settings,
+    _renewal, _signin, _tokens, *_host_command_parts.MODULES,
 )
 SCRIPT = """#!/bin/sh
 # From there Python finds the program, whatever lies in the directory of the caller.
@@ -89,19 +67,22 @@ def apply(settings, units, check_only=False):
     missing = sorted({one["ca_file"] for one in settings["identities"] if one["ca_file"] != _tokens.CA_FILE and not os.path.isfile(one["ca_file"])})
     if missing:
         raise ValueError(f"xoauth2_ca_file: there is no file {missing[0]} on this host. Write the path of a PEM file that lies there.")
+    settings = _relay_settings.complete(settings)
     removed = leftovers(settings)
-    if not check_only:
-        _remove(removed)
     files = wanted_files(settings, units)
     needs = [wanted.path for wanted in files if wanted.path.startswith(_services.UNITS)]
     changed, started = _services.bring(files, {TIMER: needs}, check_only)
+    if not check_only:
+        _remove(removed)  # After the settings: a renewal that starts now knows no more of them.
     return changed, started, removed
 
 
 def leftovers(settings):
-    """Return the tokens and state files of mailboxes that are none of these identities'."""
+    """Return the tokens, state files and credentials that belong to none of these identities."""
     mailboxes = {one["mailbox"].lower() for one in settings["identities"]}
-    return [
+    credentials = {path for one in settings["identities"] if one["credential"] for path in (one["credential"], _credentials.passphrase_path(one["credential"]))}
+    gone = [os.path.join(_credentials.FOLDER, name) for name in sorted(_names(_credentials.FOLDER))]
+    return [path for path in gone if path not in credentials] + [
         os.path.join(folder, name)
         for folder in (_tokens.TOKENS, _tokens.STATE)
         for name in sorted(_names(folder))
@@ -125,8 +106,11 @@ def _mailbox_of(name, folder):
 
 def _remove(paths):
     """Remove files of identities that are gone, each under its mailbox's lock, because a renewal may be under way."""
-    for mailbox in sorted({_mailbox_of(os.path.basename(path), os.path.dirname(path)) for path in paths}):
-        own = [path for path in paths if _mailbox_of(os.path.basename(path), os.path.dirname(path)) == mailbox]
+    tokens = [path for path in paths if os.path.dirname(path) != _credentials.FOLDER]
+    for path in set(paths) - set(tokens):
+        os.unlink(path)
+    for mailbox in sorted({_mailbox_of(os.path.basename(path), os.path.dirname(path)) for path in tokens}):
+        own = [path for path in tokens if _mailbox_of(os.path.basename(path), os.path.dirname(path)) == mailbox]
         with _tokens.locked(mailbox):
             for path in [*own, _tokens.state_path(mailbox, "lock")]:
                 if os.path.lexists(path):
