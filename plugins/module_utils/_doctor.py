@@ -137,6 +137,13 @@ def report(findings):
     return {"ok": exit_code(findings) == 0, "exit_code": exit_code(findings), "first_failure": first_failure(findings), "findings": findings}
 
 
+def sentence(failed):
+    """Return a failed finding as text: stage, name, what was seen, what it means and what to do."""
+    where = f" of {failed['identity']}" if failed["identity"] else ""
+    seen = f" {failed['seen'].rstrip('.')}." if failed["seen"] else ""
+    return f"Stage {failed['stage']}{where} failed: {failed['name']}.{seen} {failed['meaning']} {failed['remedy']}"
+
+
 def as_text(findings):
     """Return the findings for people, a line for each stage, and below a failed one what it means and what to do."""
     lines, before = [], None

@@ -65,25 +65,26 @@ def until(words, at):
 
 
 def overview(relays):
-    """Return one table for many relays. relays: {name: the state, or {"failed": why there is none}}."""
+    """Return one table for many relays, and below it what needs somebody. relays: {name: the state, or {"failed": why there is none}}."""
     rows = [row for name, found in relays.items() for row in rows_of(name, found)]
     titles = {"relay": "relay", "ports": "ports", "queue": "queue", "oldest": "oldest", "causes": "waits because of", "identity": "identity", "token": "token",
               "accepted": "last accepted", "problems": "problems"}
     lines = [titles, *rows]
     widths = {column: max(len(line[column]) for line in lines) for column in titles}
-    return "\n".join("  ".join(line[column].ljust(widths[column]) for column in titles).rstrip() for line in lines)
+    table = ["  ".join(line[column].ljust(widths[column]) for column in titles).rstrip() for line in lines]
+    return "\n".join([*table, *(f"! {name}: {problem}" for name, found in relays.items() for problem in found.get("problems", [found.get("failed")]))])
 
 
 def rows_of(name, found):
     """Return the lines of a relay: one for each identity."""
     if "failed" in found:
-        return [dict.fromkeys(("ports", "queue", "oldest", "causes", "identity", "token", "accepted"), "?") | {"relay": name, "problems": found["failed"]}]
+        return [dict.fromkeys(("ports", "queue", "oldest", "causes", "identity", "token", "accepted"), "?") | {"relay": name, "problems": "?"}]
     queue, now = found["queue"], found["at"]
     silent = sorted({str(item["port"]) for item in found["ports"] if not item["ok"]})
     first = {
         "relay": name, "ports": "all answer" if found["ports"] and not silent else f"silent: {', '.join(silent) or 'all'}", "queue": str(queue["total"]),
         "oldest": span(queue["oldest"]["age"]) if queue["oldest"] else "-",
-        "causes": ", ".join(f"{cause['name']} {cause['messages']}" for cause in queue["causes"]) or "-", "problems": str(len(found["problems"])),
+        "causes": ", ".join(f"{cause['name']} {cause['messages']}" for cause in queue["causes"][:3]) or "-", "problems": str(len(found["problems"])),
     }
     same = dict.fromkeys(first, "")
     rows = [{"identity": item["mailbox"], "token": token_text(item, now), "accepted": ago(item["last_accepted_at"], now)} for item in found["identities"]]
