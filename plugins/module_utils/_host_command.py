@@ -19,6 +19,7 @@ from . import (
     _credentials,
     _files,
     _grants,
+    _host_command_parts,
     _relay_settings,
     _renewal,
     _services,
@@ -31,7 +32,7 @@ COMMAND = "/usr/local/sbin/m365-relay"
 PLUGIN = "/etc/sasl-xoauth2.conf"
 MODULES = (
     _catalogue, _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp, _cli, _cli_token, _clouds, _credentials, _files, _grants, _relay_settings,
-    _renewal, _signin, _tokens,
+    _renewal, _signin, _tokens, *_host_command_parts.MODULES,
 )
 SCRIPT = """#!/bin/sh
 # From there Python finds the program, whatever lies in the directory of the caller.

@@ -125,7 +125,7 @@ def advice(name):
     if name is None:
         return ""
     told = _catalogue.explain(_catalogue.by_name(name), **known_identity())
-    return f" {told['meaning']} {told['remedy']}"
+    return f" This is {name}: {told['meaning']} {told['remedy']}"
 
 
 def main():
