@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from functools import partial
 
-from ._preflight import Wrong, absolute_path, before, choice, collect, each, host_name, keys, list_of, mail_address, plain, shown, smtp_port, text, whole_number
+from ._preflight import Wrong, before, choice, collect, each, host_name, keys, list_of, mail_address, plain, shown, smtp_port, text, whole_number
+from ._preflight_plugin import PLUGIN_CHECKS, plugin_contradictions
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 GUID_EXAMPLE = "0f1e2d3c-4b5a-4678-9abc-def012345678"
@@ -36,9 +36,6 @@ SCOPE_HOSTS = {
 
 SCOPE = re.compile(r"https://([^/\s?#]+)/SMTP\.Send")
 SCOPE_EXAMPLE = "https://outlook.office.com/SMTP.Send"
-CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}")
-SUITE = re.compile(r"[a-z][a-z0-9.+-]*(/[a-z][a-z0-9.+-]*)?")
-SOURCES = ("debian", "deb", "present")
 
 
 def problems(settings):
@@ -90,20 +87,6 @@ def cloud_contradictions(settings):
     audiences = settings.get("xoauth2_audiences")
     if scope and isinstance(audiences, list) and audiences and f"https://{scope[1]}" not in audiences:
         yield f"xoauth2_audiences: lacks https://{scope[1]}, whose tokens xoauth2_scope asks for, so every token would be refused. Write [https://{scope[1]}]."
-
-
-def plugin_contradictions(settings):
-    """The source of the plugin and what belongs to it."""
-    source, deb = settings.get("xoauth2_plugin_source"), settings.get("xoauth2_plugin_deb")
-    checksum = settings.get("xoauth2_plugin_deb_checksum")
-    if source == "deb" and not deb:
-        yield "xoauth2_plugin_deb: is required by xoauth2_plugin_source: deb. Write a path on the controller or a URL, for example /srv/sasl-xoauth2.deb."
-    if deb and source in SOURCES and source != "deb":
-        yield f"xoauth2_plugin_deb: is not used with xoauth2_plugin_source: {source}. Write xoauth2_plugin_source: deb, or leave xoauth2_plugin_deb empty."
-    if deb and "://" in str(deb) and not checksum:
-        yield "xoauth2_plugin_deb_checksum: is required for a URL. Write the file's SHA-256 ('sha256sum FILE'), for example sha256:9f86d081... (64 digits)."
-    if checksum and not deb:
-        yield "xoauth2_plugin_deb_checksum: is given without xoauth2_plugin_deb. Write the package in xoauth2_plugin_deb too, or leave both empty."
 
 
 def check_guid(value, what, place, others):
@@ -204,44 +187,6 @@ def check_audience(value):
     before(f"{shown(value)}: the host", host_name, matched[1], "a resource", "https://outlook.office.com")
 
 
-def check_deb(value):
-    """A package: nothing, a file on the controller, or a URL."""
-    what, example = "a path on the controller or a URL", "/srv/packages/sasl-xoauth2.deb"
-    if value == "":
-        return
-    text(value, what, example)
-    remedy = f"Write {what}, for example {example} or https://packages.example.org/sasl-xoauth2.deb."
-    if "://" in value:
-        matched = re.fullmatch(r"https://([^/\s@:?#]+)(:[0-9]{1,5})?/[^\s?#]+", value)
-        if not matched:
-            raise Wrong(f"{shown(value)} is not a URL with https, a host and a path, without user and password. {remedy}")
-    else:
-        absolute_path(value, what, example)
-    if not value.endswith(".deb"):
-        raise Wrong(f"{shown(value)} is not a package: its name does not end with .deb. {remedy}")
-    if "://" not in value and not os.path.isfile(value):
-        raise Wrong(f"there is no file {shown(value)} on the controller. {remedy}")
-
-
-def check_checksum(value):
-    """The checksum of the package: nothing, or SHA-256."""
-    if value == "":
-        return
-    example = "sha256: and 64 hexadecimal digits ('sha256sum FILE' prints them)"
-    text(value, "the checksum of the package", example)
-    if re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise Wrong(f"{shown(value)} does not say how it was made. Write sha256:{value}.")
-    if not CHECKSUM.fullmatch(value):
-        raise Wrong(f"{shown(value)} is not a SHA-256 checksum. Write {example}.")
-
-
-def check_suite(value):
-    """A suite in Debian's archive."""
-    text(value, "the suite that has the plugin", "experimental")
-    if not SUITE.fullmatch(value):
-        raise Wrong(f"{shown(value)} is not the name of a suite. Write one word such as sid, for example experimental.")
-
-
 SINGLE = {"mailbox": "xoauth2_mailbox", "tenant_id": "xoauth2_tenant_id", "client_id": "xoauth2_client_id", "sign_in_as": "xoauth2_sign_in_as"}
 MADE_FROM = {"xoauth2_sign_in_as": ("xoauth2_mailbox",)}
 REQUIRED = ("xoauth2_mailbox", "xoauth2_tenant_id", "xoauth2_client_id")
@@ -258,8 +203,5 @@ CHECKS = {
     "xoauth2_scope": check_scope,
     "xoauth2_audiences": check_audiences,
     "xoauth2_refresh_window": partial(whole_number, low=10, high=1800, meaning="how many seconds before its end an access token is renewed"),
-    "xoauth2_plugin_source": partial(choice, choices=SOURCES),
-    "xoauth2_plugin_deb": check_deb,
-    "xoauth2_plugin_deb_checksum": check_checksum,
-    "xoauth2_plugin_suite": check_suite,
+    **PLUGIN_CHECKS,
 }
