@@ -55,10 +55,13 @@ DEFAULTS = {
     "xoauth2_scope": "https://outlook.office.com/SMTP.Send",
     "xoauth2_audiences": ["https://outlook.office.com", "https://outlook.office365.com"],
     "xoauth2_refresh_window": 300,
-    "xoauth2_plugin_source": "debian",
+    "xoauth2_plugin_source": "auto",
     "xoauth2_plugin_deb": "",
     "xoauth2_plugin_deb_checksum": "",
+    "xoauth2_plugin_repository": {},
     "xoauth2_plugin_suite": "experimental",
+    "xoauth2_plugin_cache": "/root/.cache/simple_m365.relay",
+    "xoauth2_plugin_build_host": "",
 }
 CHECKSUM = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -139,6 +142,20 @@ GOOD = {
     "a package from a URL": {
         "xoauth2_plugin_source": "deb", "xoauth2_plugin_deb": "https://packages.corp.test:8443/sasl-xoauth2.deb", "xoauth2_plugin_deb_checksum": CHECKSUM,
     },
+    "a repository with its key": {
+        "xoauth2_plugin_source": "repository",
+        "xoauth2_plugin_repository": {
+            "uris": ["http://packages.corp.test:8080/debian", "https://mirror.corp.test"], "suites": ["trixie", "trixie/updates"], "components": ["main"],
+            "key": "https://packages.corp.test/key.gpg", "key_checksum": CHECKSUM,
+        },
+    },
+    "a flat repository": {
+        "xoauth2_plugin_source": "repository",
+        "xoauth2_plugin_repository": {
+            "uris": ["https://packages.corp.test/"], "suites": ["./"], "key": "https://packages.corp.test/key.asc", "key_checksum": CHECKSUM,
+        },
+    },
+    "a plugin that is built on a host of its own": {"xoauth2_plugin_source": "backport", "xoauth2_plugin_build_host": "builder-1"},
     "variables of somebody else's role": {"postfix_install": ["postfix"], "monitoring_port": 1},
 }
 
