@@ -27,6 +27,7 @@ TIMER = "m365-relay-token.service"
 # The role lets nobody open more connections than Microsoft takes, so the concurrency is written behind its back.
 OPEN = r"""
 postconf -n | sed -n 's/^\([^ ]*_destination_concurrency_limit\) =.*/\1=%d/p; s/^\([^ ]*_rate_delay\) =.*/\1=0s/p' | xargs -r postconf -e
+postconf -M | awk '/^m365-/ {print $1 "/" $2 "/process_limit=%d"}' | xargs -r postconf -F
 """
 
 PSS = r"""
@@ -100,7 +101,7 @@ def prepare(bed):
     """Bring the hosts to the same concurrency, without limits."""
     setups.prepare(bed, ["plain", "proxy"], testbed.tell)
     shared.deploy(bed)
-    shared.on_host(bed, "relay", OPEN % CONCURRENCY)
+    shared.on_host(bed, "relay", OPEN % (CONCURRENCY, CONCURRENCY))
     shared.change_pacer(bed, lambda limit: {"messages": 0, "recipients_per_day": 0})
     setups.configure(bed, "plain", {"smtp_destination_concurrency_limit": CONCURRENCY})
     setups.configure(bed, "proxy", {"smtp_destination_concurrency_limit": CONCURRENCY})
