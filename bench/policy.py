@@ -47,23 +47,27 @@ print(json.dumps({"compiled": compiled, "decision": (time.process_time() - start
 """
 
 
-def rules(logins, networks):
-    """Return the variables of a policy with so many rules: each login has an address of its own, some keep it to themselves."""
+def rules(bed, logins, networks):
+    """Return the variables of a policy with so many rules, those of the client among them; every tenth login keeps its address to itself."""
+    names = [*shared.LOGINS, *(f"login{number}" for number in range(logins))][:logins]
+    clients = [[network] for network in bed["trusted"]] + [[str(ipaddress.ip_network(f"10.{number // 250}.{number % 250}.0/24"))] for number in range(networks)]
     return {
-        "sender_policy_logins": [{"logins": [f"login{number}"], "addresses": [f"login{number}@corp.test", f"*@team{number % 50}.corp.test"],
-                                  "exclusive": number % 10 == 0} for number in range(logins)],
-        "sender_policy_networks": [{"networks": [str(ipaddress.ip_network(f"10.{number // 250}.{number % 250}.0/24"))]} for number in range(networks)],
+        "sender_policy_logins": [
+            {"logins": [name], "addresses": [f"{name}@corp.test"], "exclusive": True} if number % 10 == 0 else
+            {"logins": [name], "addresses": [f"{name}@corp.test", f"*@team{number % 50}.corp.test"]} for number, name in enumerate(names)],
+        "sender_policy_networks": [{"networks": one, "addresses": ["*@corp.test"]} for one in clients[:networks]],
     }
 
 
 def milliseconds_a_message(bed, messages):
-    """Send messages from accounts and from a trusted network; return the service's processor time for each, and how many the door took."""
-    plans = {
-        "accounts": shared.plan(bed, "relay", shared.MAILBOX, dict.fromkeys(shared.LOGINS[:5], messages // 10)),
-        "network": {**shared.plan(bed, "relay", shared.MAILBOX, dict.fromkeys(shared.LOGINS[5:], messages // 10)), "password": ""},
-    }
+    """Send messages that have to be rewritten, from accounts and from a trusted network; return the service's processor time for each, and how many."""
+    count = messages // len(shared.LOGINS)
+    plans = {name: shared.plan(bed, "relay", f"{name}@corp.test", {name: count}) for name in shared.LOGINS[:5]}
+    plans["network"] = {**shared.plan(bed, "relay", "device@corp.test", dict.fromkeys(shared.LOGINS[5:], count)), "password": ""}
     before = int(shared.on_host(bed, "relay", USED))
     sent = sum(one["sent"] for one in shared.send(bed, plans).values())
+    if sent != count * len(shared.LOGINS):
+        raise SystemExit(f"only {sent} of {count * len(shared.LOGINS)} messages were taken: this measures something else")
     return (int(shared.on_host(bed, "relay", USED)) - before) / 1000 / sent, sent
 
 
@@ -71,7 +75,7 @@ def measure(bed, name, messages):
     """Return the figures with one size of policy."""
     logins, networks = SIZES[name]
     settings = json.loads(shared.on_host(bed, "relay", f"cat {POLICY}"))
-    settings.update(rules(logins, networks))
+    settings.update(rules(bed, logins, networks))
     shared.on_host(bed, "relay", f"cat > {POLICY}", json.dumps(settings))
     starts = [int(line) / 1e9 for line in shared.on_host(bed, "relay", START).split()]
     milliseconds_a_message(bed, 100)    # warms up
