@@ -29,8 +29,10 @@ DEFAULTS = {
     "postfix_client_connection_rate_limit": 1200,
     "postfix_client_message_rate_limit": 1200,
     "postfix_client_auth_rate_limit": 120,
-    "postfix_destination_concurrency": 2,
-    "postfix_destination_rate_delay": "1s",
+    "postfix_connections": 1,
+    "postfix_messages_per_minute": 30,
+    "postfix_recipients_per_day": 10000,
+    "postfix_mailbox_limits": {},
     "postfix_queue_lifetime": "5d",
     "postfix_extra_parameters": {},
     "postfix_extra_services": [],
@@ -77,7 +79,7 @@ GOOD = {
     "a mailbox with signs": {"postfix_sender_address": "o'brien.scan+1_a@corp.test"},
     "numbers as text, as surveys give them": {"postfix_message_size_limit": "36700160", "xoauth2_smtp_port": "587"},
     "limits switched off": {"postfix_client_auth_rate_limit": 0, "postfix_client_message_rate_limit": 0},
-    "no delay and a week in the queue": {"postfix_destination_rate_delay": "0s", "postfix_queue_lifetime": "1w"},
+    "no limit and a week in the queue": {"postfix_messages_per_minute": 0, "postfix_recipients_per_day": 0, "postfix_queue_lifetime": "1w"},
     "harmless parameters": {
         "postfix_extra_parameters": {
             "smtpd_banner": "$myhostname ESMTP", "header_checks": "regexp:/etc/postfix/header_checks", "virtual_alias_maps": "hash:/etc/our-aliases",
