@@ -13,7 +13,7 @@ from podman import LabError
 HERE = pathlib.Path(__file__).resolve().parent
 # The hosts that each benchmark needs; `relay` becomes this relay, the others what setups.py says.
 HOSTS = {
-    "users": ["relay"], "converge": ["relay"], "policy": ["relay"],
+    "users": ["relay"], "converge": ["relay"], "policy": ["relay"], "steady": ["relay"],
     "burst": ["relay", "guide", "original", "proxy"],
     "throughput": ["relay", "plain", "proxy"],
 }
