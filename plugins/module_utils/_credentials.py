@@ -140,7 +140,7 @@ def _certificate(key, certificate):
 
 def _seconds(certificate, name):
     """Return a date of a certificate in seconds since 1970; Debian 12 only has the names without _utc."""
-    moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=datetime.timezone.utc)
+    moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=datetime.UTC)
     return int(moment.timestamp())
 
 
@@ -182,8 +182,10 @@ def _judged(one, passphrase):
         problem = date_problem(parse(content, passphrase), time.time())
     except ImportError:  # In check mode, on a host that has no packages yet.
         problem = None
+    except UnusableError as error:
+        problem = f"cannot be used: {error}"
     if problem:
-        raise UnusableError(f"The certificate of {one['mailbox']} {problem}")
+        raise UnusableError(f"the certificate of {one['mailbox']} {problem}")
     return content
 
 
