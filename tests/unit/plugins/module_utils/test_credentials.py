@@ -137,7 +137,7 @@ def test_a_passphrase_goes_with_the_form_that_had_it(files, folder):
 def test_a_certificate_that_cannot_be_used_leaves_everything(files, folder, name):
     wanted = identities(files)
     wanted[1].update(client_certificate="/srv/app.pem", client_certificate_passphrase="", content=base64.b64encode(files[name]).decode())
-    with pytest.raises(_credentials.UnusableError, match="billing@corp.test"):
+    with pytest.raises(_credentials.UnusableError, match=r"billing@corp\.test"):
         _credentials.store(wanted)
     assert not folder.exists()
 

@@ -9,6 +9,7 @@ import importlib
 import json
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 from ansible_collections.simple_m365.relay.plugins.module_utils import _credentials, _grants, _renewal, _signin, _tokens
@@ -40,7 +41,7 @@ def certified(app, certificate, tmp_path, kind):
     """The identity of an app with a certificate as PEM or PFX, the PFX with a passphrase."""
     path = tmp_path / f"scans@corp.test.{kind}"
     if kind == "pem":
-        path.write_bytes(b"".join(open(part, "rb").read() for part in certificate))
+        path.write_bytes(b"".join(Path(part).read_bytes() for part in certificate))
     else:
         subprocess.run(["openssl", "pkcs12", "-export", "-in", certificate[0], "-inkey", certificate[1], "-out", path, "-passout", "pass:planted"],
                        check=True, capture_output=True)
@@ -64,7 +65,7 @@ def test_certificate_signs_with_the_best_that_msal_has(microsoft, app, certifica
     assert "client_secret" not in form and form["client_assertion_type"].endswith("jwt-bearer")
     jwt = importlib.import_module("jwt")
     header = jwt.get_unverified_header(form["client_assertion"])
-    best = (1, 35) <= VERSION or ((1, 29) <= VERSION and kind == "pfx")
+    best = VERSION >= (1, 35) or (VERSION >= (1, 29) and kind == "pfx")
     assert (header["alg"], "x5t#S256" in header, "x5t" in header) == (("PS256", True, False) if best else ("RS256", False, True))
     found = _credentials.read_certificate(identity["credential"])
     if not best:
