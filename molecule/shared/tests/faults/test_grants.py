@@ -66,7 +66,7 @@ def test_nothing_changes_in_the_next_run(lab, host, play, credentials):
 
 
 REFUSED = {
-    "a wrong secret": ({}, "client_secret", {"xoauth2_client_secret": "Zz8Q~another-secret-that-nobody-knows-0123"}, ["7000215", "xoauth2_client_secret"]),
+    "a wrong secret": ({}, "client_secret", {"xoauth2_client_secret": "Zz8Q~another-secret-that-nobody-knows-0123"}, ["7000215", "Secret ID"]),
     "a certificate that the app does not know": ({"certificates": []}, "pem", {}, ["700027", "Upload certificate"]),
     "a role for something else": ({"roles": ["IMAP.AccessAsApp"]}, "client_secret", {}, ["IMAP.AccessAsApp", "SMTP.SendAsApp"]),
     "an app of another tenant": ({}, "client_secret", {"xoauth2_client_id": "dddddddd-eeee-4fff-8000-111111111111"}, ["700016", "xoauth2_client_id"]),

@@ -40,7 +40,7 @@ def test_settings_are_whole_and_come_back_as_they_were(settings, tmp_path, monke
     monkeypatch.setattr(_relay_settings, "PATH", str(path))
     assert _relay_settings.load() == {**settings, "renewal": {"threshold": 1200, "timeout": 60}}
     assert [one["mailbox"] for one in _relay_settings.chosen(_relay_settings.load(), ["BILLING@corp.test"])] == ["billing@corp.test"]
-    with pytest.raises(_relay_settings.UnusableError, match="there are: scans@corp.test, billing@corp.test"):
+    with pytest.raises(_relay_settings.UnusableError, match=r"there are: scans@corp\.test, billing@corp\.test"):
         _relay_settings.chosen(_relay_settings.load(), ["nobody@corp.test"])
 
 
