@@ -11,6 +11,8 @@ from pathlib import Path
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 
+WANTED = ("mailbox", "grant", "client_secret", "client_certificate", "client_certificate_passphrase")
+
 
 class ActionModule(ActionBase):
     """Read the certificates, opened with ansible-vault where they are encrypted, and run the module on the host."""
@@ -18,7 +20,7 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Return the module's result."""
         result = super().run(tmp, task_vars)
-        identities = [dict(one, **self._content(one)) for one in self._task.args.get("identities") or []]
+        identities = [{**{key: one[key] for key in WANTED if key in one}, **self._content(one)} for one in self._task.args.get("identities") or []]
         result.update(self._execute_module(
             module_name="simple_m365.relay.m365_credentials", module_args=dict(self._task.args, identities=identities), task_vars=task_vars))
         return result

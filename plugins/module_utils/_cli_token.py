@@ -51,7 +51,7 @@ def _parser():
 
 def _show(identities, settings, _options):
     checked = _check(identities, settings, _options)
-    return [{**_renewal.known(identity["mailbox"]), **one} for identity, one in zip(identities, checked)]
+    return [{**_renewal.known(identity["mailbox"]), **one} for identity, one in zip(identities, checked, strict=True)]
 
 
 def _check(identities, settings, _options):
@@ -84,8 +84,8 @@ def _renew_one(identity, renewal, force):
     except (OSError, ValueError, _tokens.OwnerMissingError) as error:
         return dict(told, problem="token_file_unusable", detail=str(error))
     error = done["error"]
-    good = done["outcome"] in ("fresh", "renewed", "waiting")
-    return dict(told, good=good, outcome=done["outcome"], problem=error.name if error else "", detail=str(error) if error else "", expires_at=done["expires_at"])
+    told.update(outcome=done["outcome"], good=done["outcome"] in ("fresh", "renewed", "waiting"), expires_at=done["expires_at"])
+    return dict(told, problem=error.name, detail=str(error)) if error else told
 
 
 def _line(one):

@@ -182,8 +182,10 @@ def _judged(one, passphrase):
         problem = date_problem(parse(content, passphrase), time.time())
     except ImportError:  # In check mode, on a host that has no packages yet.
         problem = None
+    except UnusableError as error:
+        problem = f"cannot be used: {error}"
     if problem:
-        raise UnusableError(f"The certificate of {one['mailbox']} {problem}")
+        raise UnusableError(f"the certificate of {one['mailbox']} {problem}")
     return content
 
 

@@ -19,7 +19,7 @@ GUID_EXAMPLE = "0f1e2d3c-4b5a-4678-9abc-def012345678"
 PLACEHOLDER = "00000000-0000-0000-0000-000000000000"
 TENANT_PLACE = "Microsoft Entra admin center > Overview > Tenant ID"
 CLIENT_PLACE = "Microsoft Entra admin center > App registrations > your app > Application (client) ID"
-SECRET_PLACE = "Microsoft Entra admin center > App registrations > your app > Certificates & secrets"
+CREDENTIALS_PLACE = "Microsoft Entra admin center > App registrations > your app > Certificates & secrets"
 EXAMPLE = "[{mailbox: scans@example.org, tenant_id: ..., client_id: ..., sign_in_as: scans@example.org}]"
 
 # Ids that stand on the same pages of the admin center, or in instructions, and are copied instead.
@@ -80,7 +80,7 @@ def check_grant(value):
 
 def check_secret(value):
     """A client secret, which no sentence shows; nothing where there is none."""
-    remedy = f"Write the Value of a client secret ({SECRET_PLACE}), encrypted with ansible-vault."
+    remedy = f"Write the Value of a client secret ({CREDENTIALS_PLACE}), encrypted with ansible-vault."
     if value in ("", None):
         return
     if not isinstance(value, str):

@@ -31,7 +31,7 @@ def load(path=None):
 
 def complete(settings):
     """Return settings in which every key is there."""
-    identities = [{**DEFAULTS, "sign_in_as": one["mailbox"], **one} for one in settings.get("identities", [])]
+    identities = [{"mailbox": "", **DEFAULTS, "sign_in_as": one["mailbox"], **one} for one in settings.get("identities", [])]
     return {"hostname": settings.get("hostname", ""), "renewal": {**RENEWAL, **settings.get("renewal", {})}, "identities": identities}
 
 

@@ -8,7 +8,7 @@ run goes on from there.
 
 from __future__ import annotations
 
-import random
+import secrets
 import time
 
 from . import _files, _grants, _signin, _tokens
@@ -119,7 +119,7 @@ def install(identity, answer, now, event):
     """
     now, mailbox = int(now), identity["mailbox"]
     expires_at = now + int(answer.get("expires_in") or 0)
-    refresh_token = _tokens.NO_REFRESH_TOKEN if _tokens.is_app_only(identity) else answer["refresh_token"]
+    refresh_token = _tokens.NONE_TO_REFRESH if _tokens.is_app_only(identity) else answer["refresh_token"]
     try:
         rotated = (_tokens.load(_tokens.token_path(mailbox)) or {}).get("refresh_token") != refresh_token
     except ValueError:
@@ -151,7 +151,7 @@ def _failed(identity, state, error, now, threshold):
     """Write down a failure and when to try again. Returns the outcome."""
     failures = state["failures"] + 1
     longest = _longest_pause(threshold)
-    pause = min(longest, longest / 30 * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1)  # Relays that failed together come back one by one.
+    pause = min(longest, longest / 30 * 2 ** min(failures - 1, 10)) * (0.5 + secrets.randbelow(51) / 100)  # Relays that failed together come back one by one.
     told = {"name": error.name, "at": now, "happened": error.happened, "remedy": error.remedy}
     _remember(identity, last_error=told, failures=failures, next_attempt_at=now + max(1, int(pause)))
     return "failed" if error.transient or _tokens.is_app_only(identity) else "sign_in_required"

@@ -164,16 +164,16 @@ def ask(identity, call):
 
 def _named(error, identity, requests):
     known = requests.exceptions
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):  # requests, when there is no such file
-        return SignInError("ca_file_missing", identity)
-    if isinstance(error, known.ProxyError):
-        return SignInError("proxy_unreachable", identity, _reason(error))
-    if isinstance(error, known.SSLError):
-        return SignInError("tls_failure", identity, _reason(error))
     if isinstance(error, known.HTTPError):
         return SignInError("service_trouble", identity, f"It answered HTTP {error.response.status_code}.")
-    if isinstance(error, (known.ConnectionError, known.Timeout)):
-        return SignInError("sign_in_page_unreachable", identity, _reason(error))
+    for kind, name in (
+        (known.ProxyError, "proxy_unreachable"), (known.SSLError, "tls_failure"),
+        ((known.ConnectionError, known.Timeout), "sign_in_page_unreachable"),
+    ):
+        if isinstance(error, kind):
+            return SignInError(name, identity, _reason(error))
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):  # what requests says when there is no such file
+        return SignInError("ca_file_missing", identity)
     if isinstance(error, RuntimeError):  # msal up to 1.37 looks at the ID token itself.
         return SignInError("wrong_client" if "aud (audience)" in str(error) else "clock_wrong", identity)
     codes = [int(code) for code in re.findall(r"AADSTS(\d+)", str(error.__context__))]

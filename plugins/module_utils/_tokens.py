@@ -26,7 +26,7 @@ OWNER = "postfix"
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
 PERSONS_GRANT = "device_code"
 # A token of the app itself has no refresh token, and the plugin wants one: it gets a word, and a place where nobody listens.
-NO_REFRESH_TOKEN = "unused"
+NONE_TO_REFRESH = "unused"
 NOWHERE = "http://127.0.0.1:9/the-timer-renews-this-token"
 HIGH_VOLUME = ".hve.mx.microsoft"
 ABANDONED_SECONDS = 3600  # A temporary file of the plugin's that is older than this belongs to a killed process.
@@ -118,7 +118,7 @@ def why_not_good(token, identity):
         return ("token_damaged", "")
     if not token.get("refresh_token"):
         return ("no_refresh_token", "")
-    if (token["refresh_token"] == NO_REFRESH_TOKEN) != is_app_only(identity):
+    if (token["refresh_token"] == NONE_TO_REFRESH) != is_app_only(identity):
         return ("token_missing", "The one that is there came by another grant.")
     for name, key, wanted, words in (
         ("wrong_mailbox", "user", identity["mailbox"], "It is for"),

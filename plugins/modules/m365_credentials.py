@@ -28,10 +28,30 @@ attributes:
     support: full
 options:
   identities:
-    description: The identities, as in the variable O(simple_m365.relay.xoauth2#role:xoauth2_identities). Other keys are ignored.
+    description: The identities, as in the variable O(simple_m365.relay.xoauth2#role:xoauth2_identities). Other keys are left out on the way to the host.
     type: list
     elements: dict
     required: true
+    suboptions:
+      mailbox:
+        description: Address of the mailbox.
+        type: str
+        required: true
+      grant:
+        description: How the identity signs in. Only V(client_secret) and V(client_certificate) have something to write.
+        type: str
+      client_secret:
+        description: The secret of the app.
+        type: str
+      client_certificate:
+        description: Path on the controller of a PEM or PFX file with the certificate and its key.
+        type: str
+      client_certificate_passphrase:
+        description: Its passphrase.
+        type: str
+      content:
+        description: What is in O(identities[].client_certificate), in base 64. It is read on the controller and filled in by itself.
+        type: str
 seealso:
   - module: simple_m365.relay.host_command
 """
@@ -64,7 +84,15 @@ from ansible_collections.simple_m365.relay.plugins.module_utils import _credenti
 
 def main():
     """Run the module."""
-    module = AnsibleModule({"identities": {"type": "list", "elements": "dict", "required": True, "no_log": True}}, supports_check_mode=True)
+    options = {
+        "mailbox": {"type": "str", "required": True},
+        "grant": {"type": "str"},
+        "client_secret": {"type": "str", "no_log": True},
+        "client_certificate": {"type": "str"},
+        "client_certificate_passphrase": {"type": "str", "no_log": True},
+        "content": {"type": "str", "no_log": True},
+    }
+    module = AnsibleModule({"identities": {"type": "list", "elements": "dict", "required": True, "options": options}}, supports_check_mode=True)
     try:
         files = _credentials.store(module.params["identities"], module.check_mode)
     except _credentials.UnusableError as error:

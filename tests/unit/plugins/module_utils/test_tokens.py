@@ -131,7 +131,7 @@ def test_the_plugin_can_send_the_word_for_no_refresh_token_nowhere():
 def test_a_token_of_another_grant_is_none():
     stored = token()
     assert _tokens.why_not_good(stored, APP)[0] == "token_missing"
-    app = json.loads(_tokens.content(APP, access_token(upn=None, scp=None), _tokens.NO_REFRESH_TOKEN, 2000000000))
+    app = json.loads(_tokens.content(APP, access_token(upn=None, scp=None), _tokens.NONE_TO_REFRESH, 2000000000))
     assert _tokens.why_not_good(app, APP) is None
     assert _tokens.why_not_good(app, IDENTITY)[0] == "token_missing"
 
