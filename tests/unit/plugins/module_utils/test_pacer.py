@@ -234,7 +234,8 @@ def test_a_mailbox_that_is_no_longer_there_is_not_waited_for(place):
         await one.ask("m365-scans")
         one.request("m365-scans")
         await asyncio.sleep(0.05)
-        (place / "settings").write_text(json.dumps({"limits": {BILLING: LIMIT}, "lanes": {"m365-billing": SETTINGS["lanes"]["m365-billing"]}}), encoding="utf-8")
+        without = {"limits": {BILLING: LIMIT}, "lanes": {"m365-billing": SETTINGS["lanes"]["m365-billing"]}}
+        (place / "settings").write_text(json.dumps(without), encoding="utf-8")
         await other.ask("m365-billing")
         assert "is no longer in" in (await asyncio.wait_for(one.reply(), 5))[0]
     scenario(work)
@@ -253,7 +254,8 @@ def test_a_daily_budget_warns_holds_back_and_goes_on(place, capsys):
         assert "has reached its 10 recipients" in (await one.ask("m365-scans"))[0]
         pacer.day["hours"] = {SCANS: {str(int(hour) - 25): 12}}
         await pacer.count()
-        assert pacer.status()[SCANS] == {"recipients_today": 0, "recipients_limit": 10, "near_limit": False, "held": False, "messages_in_window": 0, "waiting": 0}
+        now = pacer.status()[SCANS]
+        assert (now["recipients_today"], now["near_limit"], now["held"]) == (0, False, False)
         assert (await one.ask("m365-scans"))[0] == "OK secure"
     scenario(work)
     said = capsys.readouterr().err
