@@ -9,7 +9,8 @@ import sys
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 VERSIONS = {"Debian 12": "1.21.0", "Debian 13": "1.32.3"}
-TESTS = [f"tests/unit/plugins/module_utils/test_{name}.py" for name in ("tokens", "signin", "identity")]
+NAMES = ("tokens", "signin", "identity", "credentials", "grants", "renewal", "renewal_accidents")
+TESTS = [f"tests/unit/plugins/module_utils/test_{name}.py" for name in NAMES]
 
 
 def environment(version):

@@ -36,6 +36,14 @@ options:
     description: The permission that is asked for.
     type: str
     default: https://outlook.office.com/SMTP.Send
+  proxy:
+    description: URL of the proxy through which Microsoft's sign-in is reached.
+    type: str
+    default: ""
+  ca_file:
+    description: PEM file on the host with the certificate authorities by which Microsoft's sign-in is verified.
+    type: str
+    default: /etc/ssl/certs/ca-certificates.crt
 requirements:
   - msal (Debian package python3-msal)
 """

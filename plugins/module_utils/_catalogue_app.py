@@ -227,6 +227,30 @@ ENTRIES = [
                   "https://{login_host}.",
         "mail": "waits", "retry": False, "certainty": "documented",
     },
+    # What the relay itself finds about the app's own sign-in
+    {
+        "name": "credential_unusable",
+        "match": [],
+        "meaning": "The relay cannot use its secret or certificate of the app {client_id}.",
+        "remedy": "Look at xoauth2_client_secret, or xoauth2_client_certificate and xoauth2_client_certificate_passphrase, or at client_secret and so on of "
+                  f"the identity in xoauth2_identities; then {SITE}.",
+        "mail": "waits", "retry": False, "certainty": "measured",
+    },
+    {
+        "name": "managed_identity_unsupported",
+        "match": [],
+        "meaning": "The grant managed_identity needs msal 1.29 or newer on the relay (Debian 13).",
+        "remedy": f"Choose another grant, best client_certificate, or a relay with Debian 13 or newer; then {SITE}.",
+        "mail": "waits", "retry": False, "certainty": "measured",
+    },
+    {
+        "name": "wrong_role",
+        "match": [],
+        "meaning": "The token of the app {client_id} does not allow it to send as {mailbox}.",
+        "remedy": "Take all permissions from the app and give it the role 'Application SMTP.SendAsApp' in Exchange Online, or give it the application "
+                  f"permission SMTP.SendAsApp (High Volume Email: Mail.Send) of Office 365 Exchange Online, with admin consent; then {SITE}.",
+        "mail": "waits", "retry": False, "certainty": "documented",
+    },
     # Microsoft's sign-in service
     {
         "name": "service_trouble",

@@ -341,6 +341,20 @@ HOST = [
         "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
+        "name": "ca_file_missing",
+        "match": [],
+        "meaning": "The file of CA certificates by which {login_host} is verified is not on the relay, or cannot be read.",
+        "remedy": "apt-get install --reinstall ca-certificates on the relay; if xoauth2_ca_file is set, put that file there.",
+        "mail": "waits", "retry": True, "certainty": "measured",
+    },
+    {
+        "name": "proxy_unreachable",
+        "match": [],
+        "meaning": "The relay cannot reach {login_host} through the proxy of its settings.",
+        "remedy": f"Look at the proxy, and at xoauth2_proxy: it has to let CONNECT {{login_host}}:443 through; then {SITE}.",
+        "mail": "waits", "retry": True, "certainty": "measured",
+    },
+    {
         "name": "clock_wrong",
         "match": [],
         "meaning": "Microsoft's answer is not valid at the time that the relay's clock shows.",

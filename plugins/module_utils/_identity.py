@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
-from . import _files, _signin, _tokens
+from . import _files, _renewal, _signin, _tokens
 
 ARGUMENTS = {  # of every module that signs in
     "mailbox": {"type": "str", "required": True},
@@ -16,8 +15,10 @@ ARGUMENTS = {  # of every module that signs in
     "client_id": {"type": "str", "required": True},
     "login_host": {"type": "str", "default": "login.microsoftonline.com"},
     "scope": {"type": "str", "default": "https://outlook.office.com/SMTP.Send"},
+    "proxy": {"type": "str", "default": ""},
+    "ca_file": {"type": "str", "default": _tokens.CA_FILE},
 }
-ASKED_FOR = tuple(ARGUMENTS)
+ASKED_FOR = ("mailbox", "sign_in_as", "tenant_id", "client_id", "login_host", "scope")
 
 
 def examine(identity, check_only=False):
@@ -29,48 +30,26 @@ def examine(identity, check_only=False):
     reason (None, or a SignInError why a person has to sign in), trouble (None, or a SignInError why it could not be
     renewed now).
     """
-    mailbox = identity["mailbox"]
     changed = _tokens.ensure_directories(check_only)
-    with contextlib.nullcontext() if check_only else _tokens.locked(mailbox):
-        if not check_only:
-            _tokens.remove_abandoned(mailbox, time.time())
-        found = _examine(identity, check_only)
-    found["changed"] = found["changed"] or changed
-    return found
+    found = _foreseen(identity) if check_only else _renewal.renew(identity, impatient=True)
+    lost = found["outcome"] == "sign_in_required"
+    return {
+        "changed": changed or found["corrected"] or found["outcome"] == "renewed",
+        "renewed": found["outcome"] == "renewed",
+        "expired_at": found["expired_at"],
+        "expires_at": found["expires_at"],
+        "reason": found["error"] if lost else None,
+        "trouble": None if lost else found["error"],
+    }
 
 
-def _examine(identity, check_only):
-    found = {"changed": False, "renewed": False, "expired_at": 0, "expires_at": 0, "reason": None, "trouble": None}
-    try:
-        token = _tokens.load(_tokens.token_path(identity["mailbox"]))
-        wrong = _tokens.why_not_good(token, identity)
-    except ValueError:
-        wrong = ("token_damaged", "")
-    if wrong:
-        found["reason"] = _signin.SignInError(wrong[0], identity, wrong[1])
-        return found
-    found["expired_at"] = found["expires_at"] = _tokens.expiry(token)
-    now = time.time()
-    if not _tokens.is_proven(token, now, identity):
-        found["changed"] = found["renewed"] = True
-        if check_only:
-            return found
-        try:
-            answer = _signin.refresh(identity, token["refresh_token"])
-            _signin.check_result(identity, dict({"refresh_token": token["refresh_token"]}, **answer))
-        except _signin.SignInError as error:
-            found["changed"] = found["renewed"] = False
-            found["trouble" if error.transient else "reason"] = error
-            return found
-        token = dict(token, access_token=answer["access_token"], refresh_token=answer.get("refresh_token") or token["refresh_token"])
-        found["expires_at"] = _expires_at(answer, now)
-    wanted = _tokens.content(identity, token["access_token"], token["refresh_token"], found["expires_at"])
-    if not _tokens.is_stored(identity["mailbox"], wanted):
-        found["changed"] = True
-        if not check_only:
-            _tokens.store(identity["mailbox"], wanted)
-            _remember(identity, "renewed_at" if found["renewed"] else "corrected_at", now)
-    return found
+def _foreseen(identity):
+    """Return what renew() would, as far as it can be known without asking."""
+    seen = _renewal.look(identity, int(time.time()))
+    outcome = "sign_in_required" if seen["lost"] else "renewed" if seen["due"] else "fresh"
+    error = _signin.SignInError(seen["wrong"][0], identity, seen["wrong"][1]) if seen["lost"] else None
+    out_of_order = outcome == "fresh" and not _tokens.is_stored(identity["mailbox"], _renewal.wanted_content(identity, seen["token"]))
+    return {"outcome": outcome, "expired_at": seen["expires_at"], "expires_at": seen["expires_at"], "error": error, "corrected": out_of_order}
 
 
 def start_sign_in(identity):
@@ -103,24 +82,10 @@ def finish_sign_in(identity):
 
 
 def _install(identity, answer):
-    now = time.time()
-    expires_at = _expires_at(answer, now)
     with _tokens.locked(identity["mailbox"]):
+        now = time.time()
         _tokens.remove_abandoned(identity["mailbox"], now)
-        _tokens.store(identity["mailbox"], _tokens.content(identity, answer["access_token"], answer["refresh_token"], expires_at))
-        _remember(identity, "signed_in_at", now)
-    return expires_at
-
-
-def _expires_at(answer, now):
-    return int(now) + int(answer.get("expires_in") or 0)
-
-
-def _remember(identity, event, now):
-    """Write down beside the token what the plugin would drop from it: whose it is, and when what happened to it."""
-    path = _tokens.state_path(identity["mailbox"], "json")
-    known = {**_known(path), **{key: identity[key] for key in ASKED_FOR}, event: int(now)}
-    _files.write_atomically(path, _tokens.render(known))
+        return _renewal.install(identity, answer, now, "signed_in_at")
 
 
 def _known(path):

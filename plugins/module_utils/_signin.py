@@ -15,7 +15,6 @@ import time
 
 from . import _catalogue, _tokens
 
-CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 TIMEOUT = (10, 30)  # seconds to connect, and to wait for an answer
 PENDING = ("authorization_pending", "slow_down")
 
@@ -46,24 +45,35 @@ class SignInError(Exception):
         super().__init__(f"{self.happened} {self.remedy}")
 
 
-def open_app(identity):
-    """Return msal's application for an identity, after it has found the sign-in service."""
-    msal, requests = _libraries()
-    session = requests.Session()
-    session.trust_env = False  # Environment variables could name another CA bundle or a proxy.
-    session.verify = CA_BUNDLE
-    session.max_redirects = 0  # A redirect would carry tokens elsewhere.
-    session.hooks["response"] = [_raise_for_server_errors]  # Each version of msal does something else here.
-    session.request = functools.partial(session.request, timeout=TIMEOUT)
-    return _ask(identity, lambda: msal.PublicClientApplication(
+def open_app(identity, credential=None):
+    """Return msal's application for an identity, after it has found the sign-in service.
+
+    credential: what an app that signs in by itself shows, as msal takes it.
+    """
+    msal = libraries()[0]
+    make = functools.partial(msal.ConfidentialClientApplication, client_credential=credential) if credential else msal.PublicClientApplication
+    return ask(identity, lambda: make(
         identity["client_id"],
         authority=f"https://{identity['login_host']}/{identity['tenant_id']}",
-        http_client=session,
+        http_client=session(identity),
         instance_discovery=False,
     ))
 
 
-def _libraries():
+def session(identity):
+    """Return the HTTP session in which everything is asked: verified, with timeouts, and by the proxy of the settings alone."""
+    made = libraries()[1].Session()
+    made.trust_env = False  # Environment variables could name another CA bundle or a proxy.
+    made.verify = identity["ca_file"]
+    made.proxies = {"http": identity["proxy"], "https": identity["proxy"]} if identity["proxy"] else {}
+    made.max_redirects = 0  # A redirect would carry tokens elsewhere.
+    made.hooks["response"] = [_raise_for_server_errors]  # Each version of msal does something else here.
+    made.request = functools.partial(made.request, timeout=TIMEOUT)
+    return made
+
+
+def libraries():
+    """Return the modules msal and requests. Raises MsalMissingError."""
     try:
         msal, requests = importlib.import_module("msal"), importlib.import_module("requests")
     except ImportError as error:
@@ -80,9 +90,9 @@ def _raise_for_server_errors(response, *_args, **_kwargs):
 def start_device_flow(identity):
     """Ask Microsoft for a code that a person enters to sign the relay in. Returns msal's flow: it holds a secret."""
     app = open_app(identity)
-    flow = _ask(identity, lambda: app.initiate_device_flow([identity["scope"]]))
+    flow = ask(identity, lambda: app.initiate_device_flow([identity["scope"]]))
     if "user_code" not in flow:
-        raise _refusal(flow, identity)
+        raise refusal(flow, identity)
     if not (re.fullmatch(r"[\w-]{1,40}", flow["user_code"]) and re.fullmatch(r"https://[!-~]{1,200}", flow["verification_uri"])):
         raise SignInError("unexpected_answer", identity)  # It will be printed on somebody's terminal.
     return flow
@@ -104,7 +114,7 @@ def finish_device_flow(identity, flow, sleep=time.sleep, clock=time.time):
                 return answer
             trouble = None
             if answer.get("error") not in PENDING:
-                raise _refusal(answer, identity)
+                raise refusal(answer, identity)
         except SignInError as error:
             if not error.transient:
                 raise
@@ -114,20 +124,20 @@ def finish_device_flow(identity, flow, sleep=time.sleep, clock=time.time):
 
 
 def _poll(app, identity, flow):
-    return _ask(identity, lambda: app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True))
+    return ask(identity, lambda: app.acquire_token_by_device_flow(flow, exit_condition=lambda _flow: True))
 
 
 def refresh(identity, refresh_token):
     """Exchange a refresh token for new tokens. Returns Microsoft's answer."""
     app = open_app(identity)
-    answer = _ask(identity, lambda: app.acquire_token_by_refresh_token(refresh_token, [identity["scope"]]))
+    answer = ask(identity, lambda: app.acquire_token_by_refresh_token(refresh_token, [identity["scope"]]))
     if "access_token" not in answer:
-        raise _refusal(answer, identity)
+        raise refusal(answer, identity)
     return answer
 
 
 def check_result(identity, answer):
-    """Raise SignInError unless Microsoft's answer is a renewable token of this identity's, for its service and permission."""
+    """Raise SignInError unless Microsoft's answer to a person's sign-in is a renewable token of this identity's, for its service and permission."""
     if not answer.get("refresh_token"):
         raise SignInError("no_refresh_token", identity)
     about_person = answer.get("id_token_claims") or {}
@@ -142,24 +152,28 @@ def check_result(identity, answer):
         raise SignInError("wrong_scope", identity, "It does not say that it allows it.")
 
 
-def _ask(identity, call):
+def ask(identity, call):
     """Return what `call` returns; turn every exception of msal and requests into a SignInError without a trace of it."""
-    msal, requests = _libraries()
+    msal, requests = libraries()
     try:
         return call()
-    except (requests.RequestException, msal.exceptions.MsalError, KeyError, ValueError, RuntimeError) as error:
+    except (OSError, msal.exceptions.MsalError, KeyError, ValueError, RuntimeError) as error:  # requests' own are OSErrors
         problem = _named(error, identity, requests)
     raise problem
 
 
 def _named(error, identity, requests):
     known = requests.exceptions
-    if isinstance(error, known.SSLError):
-        return SignInError("tls_failure", identity, _reason(error))
     if isinstance(error, known.HTTPError):
         return SignInError("service_trouble", identity, f"It answered HTTP {error.response.status_code}.")
-    if isinstance(error, (known.ConnectionError, known.Timeout)):
-        return SignInError("sign_in_page_unreachable", identity, _reason(error))
+    for kind, name in (
+        (known.ProxyError, "proxy_unreachable"), (known.SSLError, "tls_failure"),
+        ((known.ConnectionError, known.Timeout), "sign_in_page_unreachable"),
+    ):
+        if isinstance(error, kind):
+            return SignInError(name, identity, _reason(error))
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):  # what requests says when there is no such file
+        return SignInError("ca_file_missing", identity)
     if isinstance(error, RuntimeError):  # msal up to 1.37 looks at the ID token itself.
         return SignInError("wrong_client" if "aud (audience)" in str(error) else "clock_wrong", identity)
     codes = [int(code) for code in re.findall(r"AADSTS(\d+)", str(error.__context__))]
@@ -175,7 +189,7 @@ def _reason(error):
     return f"({found.group(1)})" if found else ""
 
 
-def _refusal(answer, identity):
+def refusal(answer, identity):
     """Return the SignInError for an answer of Microsoft's that is not what was asked for."""
     shown = presentable(answer)
     entry = _catalogue.by_signin_answer(dict(shown, suberror=answer.get("suberror"))) or _catalogue.by_name("refused")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The token files that sasl-xoauth2 reads, and what the relay remembers beside them (private to the collection).
 
-An identity is a dict: mailbox, sign_in_as (who signs in for it), tenant_id, client_id, login_host, scope, audiences (list),
-refresh_window (seconds).
+An identity is a dict: mailbox, sign_in_as (who signs in for it), tenant_id, client_id, grant, login_host, scope, audiences (list),
+smtp_host, smtp_port, refresh_window (seconds), credential (path of a secret or certificate), proxy, ca_file; "" for what it has not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ BASE = "/var/lib/m365-relay"
 TOKENS = BASE + "/tokens"
 STATE = BASE + "/state"
 OWNER = "postfix"
-ENOUGH_SECONDS = 600  # An access token that lives longer than this is used as it is.
+CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+PERSONS_GRANT = "device_code"
+# A token of the app itself has no refresh token, and the plugin wants one: it gets a word, and a place where nobody listens.
+NONE_TO_REFRESH = "unused"
+NOWHERE = "http://127.0.0.1:9/the-timer-renews-this-token"
+HIGH_VOLUME = ".hve.mx.microsoft"
 ABANDONED_SECONDS = 3600  # A temporary file of the plugin's that is older than this belongs to a killed process.
 
 
@@ -60,8 +65,15 @@ def known_identity():
     return found[0] if len(found) == 1 else {}
 
 
+def is_app_only(identity):
+    """Tell whether the app signs in by itself, without a person and without a refresh token."""
+    return identity["grant"] != PERSONS_GRANT
+
+
 def token_endpoint(identity):
     """Return the URL where the plugin renews this identity's access token."""
+    if is_app_only(identity):
+        return NOWHERE
     return f"https://{identity['login_host']}/{identity['tenant_id']}/oauth2/v2.0/token"
 
 
@@ -106,6 +118,8 @@ def why_not_good(token, identity):
         return ("token_damaged", "")
     if not token.get("refresh_token"):
         return ("no_refresh_token", "")
+    if (token["refresh_token"] == NONE_TO_REFRESH) != is_app_only(identity):
+        return ("token_missing", "The one that is there came by another grant.")
     for name, key, wanted, words in (
         ("wrong_mailbox", "user", identity["mailbox"], "It is for"),
         ("wrong_client", "client_id", identity["client_id"], "It was given to"),
@@ -122,15 +136,28 @@ def mismatch(found, identity):
     Only claims that are there can be wrong.
     """
     for name, claim, accepted, words in (
-        ("wrong_person", person_of(found), [identity["sign_in_as"]], "It belongs to"),
+        ("wrong_person", person_of(found), [] if is_app_only(identity) else [identity["sign_in_as"]], "It belongs to"),
         ("wrong_tenant", found.get("tid"), [identity["tenant_id"]], "It is from tenant"),
         ("wrong_client", found.get("appid") or found.get("azp"), [identity["client_id"]], "It was given to"),
         ("wrong_audience", found.get("aud"), identity["audiences"], "It is for"),
     ):
         if claim and _plain(claim) not in map(_plain, accepted):
             return (name, f"{words} {claim}.")
+    if is_app_only(identity):
+        return _wrong_role(found, identity)
     if "scp" in found and permission(identity) not in _plain(found["scp"]).split():
         return ("wrong_scope", f"It allows: {found['scp'] or 'nothing'}.")
+    return None
+
+
+def _wrong_role(found, identity):
+    """What an app may do stands in its roles, or, with application RBAC, in Exchange alone: then there are none."""
+    if found.get("scp"):
+        return ("wrong_role", "It is a person's.")
+    needed = "Mail.Send" if identity["smtp_host"].endswith(HIGH_VOLUME) else "SMTP.SendAsApp"
+    roles = found.get("roles") or []
+    if roles and needed not in roles:
+        return ("wrong_role", f"It allows: {', '.join(map(str, roles))}; needed is {needed}.")
     return None
 
 
@@ -148,10 +175,22 @@ def permission(identity):
     return identity["scope"].rpartition("/")[2].lower()
 
 
-def is_proven(token, now, identity):
-    """Tell whether a token may be used without asking Microsoft: it says whose it is, and lives long enough."""
-    enough = max(ENOUGH_SECONDS, identity["refresh_window"])
-    return bool(person_of(claims(token["access_token"]))) and expiry(token) - now > enough
+def granted(token):
+    """Return what a token allows, as text: a person's scopes or an app's roles."""
+    found = claims(token)
+    return str(found.get("scp") or " ".join(map(str, found.get("roles") or [])))
+
+
+def owner_of(token):
+    """Return whose a token is, as it says itself: a person or the app; "" when it does not say."""
+    found = claims(token)
+    return str(person_of(found) or found.get("appid") or found.get("azp") or "")
+
+
+def is_proven(token, identity):
+    """Tell whether a token says itself whose it is. One that does not has to be asked about."""
+    found = claims(token["access_token"])
+    return bool(found.get("appid") or found.get("azp")) if is_app_only(identity) else bool(person_of(found))
 
 
 def content(identity, access_token, refresh_token, expires_at):
@@ -160,7 +199,7 @@ def content(identity, access_token, refresh_token, expires_at):
     All values are texts, as the plugin wants them. refresh_window stands here because plugin 0.27 ignores it in its
     configuration, and client_secret does not, because plugins before 0.27 refuse an empty one in this file.
     """
-    return render({
+    values = {
         "access_token": access_token,
         "refresh_token": refresh_token,
         "expiry": str(int(expires_at)),
@@ -168,7 +207,14 @@ def content(identity, access_token, refresh_token, expires_at):
         "client_id": identity["client_id"],
         "token_endpoint": token_endpoint(identity),
         "refresh_window": str(identity["refresh_window"]),
-    })
+    }
+    return render({**values, **network(identity)})
+
+
+def network(identity):
+    """Return how the plugin reaches Microsoft's sign-in, where that is not its default."""
+    proxy = {"proxy": identity["proxy"]} if identity["proxy"] else {}
+    return {**proxy, "ca_bundle_file": identity["ca_file"]} if identity["ca_file"] != CA_FILE else proxy
 
 
 def render(values):

@@ -32,6 +32,21 @@ attributes:
     support: partial
     details: A token that comes near its end between two runs is renewed, and a sign-in is finished once.
 options:
+  grant:
+    description:
+      - How the token is got, with V(device_code) from a person who signs in, otherwise by the app itself.
+      - The token of an app is asked for at once when it is missing; that it cannot be had is a failure.
+    type: str
+    choices: [device_code, client_secret, client_certificate, managed_identity]
+    default: device_code
+  credential:
+    description: Path on the host of the app's secret or certificate.
+    type: path
+    default: ""
+  smtp_host:
+    description: Host name of Microsoft's SMTP submission service.
+    type: str
+    default: smtp.office365.com
   audiences:
     description: The services (claim C(aud)) for which a token may be.
     type: list
@@ -117,13 +132,16 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.simple_m365.relay.plugins.module_utils import _identity
+from ansible_collections.simple_m365.relay.plugins.module_utils._clouds import GRANTS
 from ansible_collections.simple_m365.relay.plugins.module_utils._signin import MsalMissingError, SignInError
-from ansible_collections.simple_m365.relay.plugins.module_utils._tokens import LockedError, OwnerMissingError, token_path
+from ansible_collections.simple_m365.relay.plugins.module_utils._tokens import PERSONS_GRANT, LockedError, OwnerMissingError, token_path
 
 
 def examined(identity, check_only):
     """Return the module's result for the token that is there."""
     found = _identity.examine(identity, check_only)
+    if found["trouble"] and identity["grant"] != PERSONS_GRANT and not (found["trouble"].transient and found["expires_at"] > time.time()):
+        raise found["trouble"]
     result = {
         "changed": found["changed"],
         "renewed": found["renewed"],
@@ -180,6 +198,9 @@ def main():
     module = AnsibleModule(
         argument_spec=dict(
             _identity.ARGUMENTS,
+            grant={"type": "str", "choices": list(GRANTS), "default": PERSONS_GRANT},
+            credential={"type": "path", "default": ""},
+            smtp_host={"type": "str", "default": "smtp.office365.com"},
             audiences={"type": "list", "elements": "str", "default": ["https://outlook.office.com", "https://outlook.office365.com"]},
             refresh_window={"type": "int", "default": 300},
             wait_for_sign_in={"type": "bool", "default": False},

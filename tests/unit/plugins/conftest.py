@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.simple_m365.relay.plugins.module_utils import _signin, _tokens
+from ansible_collections.simple_m365.relay.plugins.module_utils import _tokens
 from ansible_collections.simple_m365.relay.tests.unit.plugins.sign_in_service import CLIENT, TENANT, Server, Service, handler_for
 
 
@@ -33,7 +33,7 @@ def microsoft(certificate, monkeypatch):
     service.host = f"127.0.0.1:{server.server_port}"
     server.RequestHandlerClass = handler_for(service, service.host)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setattr(_signin, "CA_BUNDLE", certificate[0])
+    monkeypatch.setattr(_tokens, "CA_FILE", certificate[0])
     yield service
     server.shutdown()
     server.server_close()
@@ -42,17 +42,23 @@ def microsoft(certificate, monkeypatch):
 
 
 @pytest.fixture
-def identity(microsoft):
+def identity(microsoft, certificate):
     """The identity that the tests sign in."""
     return {
         "mailbox": "scans@corp.test",
         "sign_in_as": "scans@corp.test",
         "tenant_id": TENANT,
         "client_id": CLIENT,
+        "grant": "device_code",
         "login_host": microsoft.host,
         "scope": "https://outlook.office.com/SMTP.Send",
         "audiences": ["https://outlook.office.com", "https://outlook.office365.com"],
+        "smtp_host": "smtp.office365.com",
+        "smtp_port": 587,
         "refresh_window": 300,
+        "credential": "",
+        "proxy": "",
+        "ca_file": certificate[0],
     }
 
 

@@ -66,6 +66,7 @@ def test_the_daily_budget_holds_back_and_goes_on_when_its_day_is_over(limits, ho
     lab = limits("A", FAST)
     before = wait_for("a status", lambda: status(host))["recipients_today"]
     settings(host, recipients_per_day=before + 10)
+    lab("DELETE", "/inbox")
     sent = burst(host, 20)
     wait_for("a mailbox that is held back", lambda: status(host)["held"], seconds=60)
     time.sleep(10)
@@ -83,6 +84,7 @@ def test_the_daily_budget_holds_back_and_goes_on_when_its_day_is_over(limits, ho
     host.check_output("postqueue -f")
     arrived(lab, sent, seconds=200)
     assert refusals(lab) == []
+    settings(host, recipients_per_day=10000)
 
 
 def test_what_went_is_remembered_over_a_restart(limits, host):

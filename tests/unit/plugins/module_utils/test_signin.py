@@ -176,10 +176,9 @@ def test_redirect_is_not_followed(microsoft, identity):
     assert raised.value.name == "unexpected_answer"
 
 
-def test_certificate_that_is_not_trusted(microsoft, identity, monkeypatch):
-    monkeypatch.setattr(_signin, "CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+def test_certificate_that_is_not_trusted(microsoft, identity):
     with pytest.raises(_signin.SignInError, match="certificate verify failed") as raised:
-        _signin.start_device_flow(identity)
+        _signin.start_device_flow(dict(identity, ca_file="/etc/ssl/certs/ca-certificates.crt"))
     assert raised.value.name == "tls_failure"
 
 
@@ -193,6 +192,13 @@ def test_environment_names_neither_certificates_nor_proxies(microsoft, identity,
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     assert started(microsoft, identity)
+
+
+@pytest.mark.parametrize(("change", "name"), [({"ca_file": "/nonexistent"}, "ca_file_missing"), ({"proxy": "http://127.0.0.1:9"}, "proxy_unreachable")])
+def test_settings_that_cannot_work_are_named(identity, change, name):
+    with pytest.raises(_signin.SignInError) as raised:
+        _signin.start_device_flow({**identity, **change})
+    assert raised.value.name == name
 
 
 def test_nobody_listens(identity):

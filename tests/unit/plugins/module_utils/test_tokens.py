@@ -20,11 +20,16 @@ IDENTITY = {
     "sign_in_as": "scans@corp.test",
     "tenant_id": TENANT,
     "client_id": CLIENT,
+    "grant": "device_code",
     "login_host": "login.microsoftonline.com",
     "scope": "https://outlook.office.com/SMTP.Send",
     "audiences": ["https://outlook.office.com"],
+    "smtp_host": "smtp.office365.com",
     "refresh_window": 300,
+    "proxy": "",
+    "ca_file": "/etc/ssl/certs/ca-certificates.crt",
 }
+APP = dict(IDENTITY, grant="client_secret", scope="https://outlook.office.com/.default")
 
 
 def token(**changes):
@@ -84,18 +89,56 @@ def test_claims_of_a_jwt():
 
 
 PROVEN = {
-    "ten minutes and a second": (access_token(), 601, 300, True),
-    "ten minutes": (access_token(), 600, 300, False),
-    "expired": (access_token(), -1, 300, False),
-    "plugin renews earlier than ten minutes": (access_token(), 700, 900, False),
-    "opaque": ("opaque", 3000, 300, False),
+    "a person's": (access_token(), IDENTITY, True),
+    "a person's that does not say so": (access_token(upn=None), IDENTITY, False),
+    "the app's": (access_token(upn=None, scp=None), APP, True),
+    "opaque": ("opaque", IDENTITY, False),
+    "opaque, of the app": ("opaque", APP, False),
 }
 
 
-@pytest.mark.parametrize(("access", "left", "window", "expected"), PROVEN.values(), ids=PROVEN)
-def test_token_is_used_without_asking(access, left, window, expected):
-    stored = token(access_token=access, expiry=str(1000 + left))
-    assert _tokens.is_proven(stored, 1000, dict(IDENTITY, refresh_window=window)) is expected
+@pytest.mark.parametrize(("access", "identity", "expected"), PROVEN.values(), ids=PROVEN)
+def test_token_says_whose_it_is(access, identity, expected):
+    assert _tokens.is_proven(token(access_token=access), identity) is expected
+
+
+APPS = {
+    "application RBAC, without roles": ({}, APP, None),
+    "the permission": ({"roles": ["SMTP.SendAsApp", "Mail.Read"]}, APP, None),
+    "another permission": ({"roles": ["IMAP.AccessAsApp"]}, APP, "wrong_role"),
+    "a person's": ({"scp": "SMTP.Send"}, APP, "wrong_role"),
+    "a person's by name": ({"upn": "scans@corp.test"}, APP, "wrong_person"),
+    "High Volume Email": ({"roles": ["Mail.Send"]}, dict(APP, smtp_host="smtp.hve.mx.microsoft"), None),
+    "High Volume Email without its permission": ({"roles": ["SMTP.SendAsApp"]}, dict(APP, smtp_host="smtp.hve.mx.microsoft"), "wrong_role"),
+    "another tenant": ({"tid": "66666666-7777-4888-8999-000000000000"}, APP, "wrong_tenant"),
+    "another app": ({"appid": TENANT}, APP, "wrong_client"),
+    "Graph": ({"aud": "https://graph.microsoft.com"}, APP, "wrong_audience"),
+}
+
+
+@pytest.mark.parametrize(("claims", "identity", "name"), APPS.values(), ids=APPS)
+def test_token_of_an_app_is_for_this_app_and_purpose(claims, identity, name):
+    found = _tokens.claims(access_token(**{"upn": None, "scp": None, **claims}))
+    wrong = _tokens.mismatch(found, identity)
+    assert (wrong and wrong[0]) == name
+
+
+def test_the_plugin_can_send_the_word_for_no_refresh_token_nowhere():
+    written = json.loads(_tokens.content(APP, "a", "unused", 1999999999))
+    assert written["refresh_token"] == "unused" and written["token_endpoint"].startswith("http://127.0.0.1:9/")
+
+
+def test_a_token_of_another_grant_is_none():
+    stored = token()
+    assert _tokens.why_not_good(stored, APP)[0] == "token_missing"
+    app = json.loads(_tokens.content(APP, access_token(upn=None, scp=None), _tokens.NONE_TO_REFRESH, 2000000000))
+    assert _tokens.why_not_good(app, APP) is None
+    assert _tokens.why_not_good(app, IDENTITY)[0] == "token_missing"
+
+
+def test_proxy_and_ca_file_stand_in_the_file_where_they_are_not_the_usual():
+    written = json.loads(_tokens.content(dict(IDENTITY, proxy="http://proxy:3128", ca_file="/etc/ssl/own.pem"), "a", "r", 1))
+    assert (written["proxy"], written["ca_bundle_file"]) == ("http://proxy:3128", "/etc/ssl/own.pem")
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "1e9", "²"])

@@ -24,4 +24,4 @@ def run_module(capsys):
 @pytest.fixture
 def options(identity):
     """The options of the modules that sign in."""
-    return {name: identity[name] for name in ("mailbox", "tenant_id", "client_id", "login_host")}
+    return {name: identity[name] for name in ("mailbox", "tenant_id", "client_id", "login_host", "ca_file")}
