@@ -7,6 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: pacer_settings
 short_description: Lanes and limits of the relay's mailboxes
+positional: messages_per_minute, recipients_per_day, mailbox_limits
 version_added: 1.0.0
 author:
   - Simple M365 Relay contributors (@simple-m365-relay)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two mailboxes on one relay: each has its own lanes, its own token and its own limits."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from conftest import MAILBOX, wait_for
+from pacing import FAST, LIMIT, MARGIN, WINDOW, burst, refusals, settings
+
+SHARED = "shared@corp.test"
+APP = {"tenant_id": "11111111-2222-4333-8444-555555555555", "client_id": "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee", "sign_in_as": MAILBOX}
+# What is for one domain leaves as the second mailbox.
+ROUTE = "inline:{ { bulk.test = m365-shared_corp_test:[smtp.office365.com]:587 } }"
+
+
+@pytest.fixture(scope="module")
+def two(host, play, microsoft):
+    """A relay with two identities; afterwards one."""
+    microsoft("POST", "/reset")
+    microsoft("POST", "/person", {"account": MAILBOX})
+    identities = [{"mailbox": MAILBOX, **APP}, {"mailbox": SHARED, **APP}]
+    done = play("site", variables={"xoauth2_identities": identities, "postfix_extra_parameters": {"transport_maps": ROUTE}})
+    assert done.returncode == 0, done.stdout
+    settings(host, seconds=WINDOW, margin=MARGIN)
+    yield
+    microsoft("POST", "/reset")
+    microsoft("POST", "/person", {"account": MAILBOX})
+    done = play("site")
+    assert done.returncode == 0, done.stdout
+    assert "shared" not in host.check_output("cat /etc/postfix/master.cf /etc/m365-relay/pacer.json")
+
+
+def test_what_one_mailbox_has_to_wait_for_does_not_slow_the_other(two, lab, host):
+    lab("POST", "/accounts", {"account": SHARED, "send_as": [MAILBOX]})
+    lab("POST", "/settings", {"limit_model": "A", "rate_limit": LIMIT, "rate_window": WINDOW, "connection_limit": 3, **FAST})
+    slow = burst(host, 4 * LIMIT)
+    time.sleep(2)
+    quick = burst(host, 10, recipient="bob@bulk.test")
+    sent_as = {name: [] for name in (MAILBOX, SHARED)}
+
+    def all_of_the_second():
+        for name in sent_as:
+            sent_as[name] = [item["message_id"] for item in lab("GET", "/inbox") if item["mailbox"] == name]
+        return len(sent_as[SHARED]) == len(quick)
+    wait_for("all mail of the second mailbox", all_of_the_second, seconds=15)
+    assert sorted(sent_as[SHARED]) == sorted(quick)
+    assert len(sent_as[MAILBOX]) < len(slow)
+    wait_for("all mail of the first mailbox", lambda: len(lab("GET", "/inbox")) == len(slow) + len(quick), seconds=60)
+    assert refusals(lab) == []
