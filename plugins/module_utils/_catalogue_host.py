@@ -81,24 +81,8 @@ POSTFIX = [
         "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
-        "name": "pacer_holds_back",
-        "match": [{"text": "client TLS configuration problem"}, {"text": "run/m365-relay-pacer/socket* socketmap server temporary error"}],
-        "meaning": "The relay's own service that keeps to Microsoft's limits did not let the message out: it does not run, or {mailbox} has had its recipients "
-                   "of the day.",
-        "remedy": "On the relay, journalctl -u m365-relay-pacer -n 20 says which. A daily limit passes by itself; a raised one belongs into "
-                  f"postfix_recipients_per_day or postfix_mailbox_limits. If the service does not run: {SITE}.",
-        "mail": "waits", "retry": True, "certainty": "measured",
-    },
-    {
-        "name": "pacer_down",
-        "match": [{"text": "run/m365-relay-pacer/socket* lookup error"}, {"text": "connect to unix:/run/m365-relay-pacer/socket"}],
-        "meaning": "The service that keeps to Microsoft's limits (m365-relay-pacer) does not answer, so mail waits.",
-        "remedy": f"systemctl restart m365-relay-pacer on the relay; journalctl -u m365-relay-pacer says what is wrong. {SITE} puts it in order.",
-        "mail": "waits", "retry": True, "certainty": "measured",
-    },
-    {
         "name": "pacer_daily_budget",
-        "match": [{"text": "daily budget: * has reached its * recipients in 24 hours"}],
+        "match": [{"text": "has reached its * recipients in 24 hours; mail waits"}],
         "meaning": "{mailbox} has had as many recipients in 24 hours as Microsoft takes from a mailbox; the relay lets its mail wait.",
         "remedy": "It goes on by itself. For more: send as several mailboxes (xoauth2_identities), or use High Volume Email; a raised limit belongs into "
                   f"postfix_recipients_per_day or postfix_mailbox_limits ({SITE}).",
@@ -155,11 +139,11 @@ POSTFIX = [
     {
         "name": "tls_policy_unavailable",
         "match": [{"text": "client TLS configuration problem"}],
-        "meaning": "Postfix asks for the TLS policy of each delivery and got no answer: the service that paces the deliveries is not running, or main.cf has "
-                   "a wrong TLS level.",
-        "remedy": "systemctl --failed on the relay shows the service: start it (systemctl restart 'm365-relay-*'). "
-                  f"If all run, postfix check names the parameter; put it in order: {SITE}.",
-        "mail": "waits", "retry": False, "certainty": "measured",
+        "meaning": "Postfix asks for the TLS policy of each delivery, and the service that keeps to Microsoft's limits (m365-relay-pacer) gave none: "
+                   "{mailbox} has had its recipients of the day, or the service does not run.",
+        "remedy": "journalctl -u m365-relay-pacer -n 20 on the relay says which. A daily limit passes by itself; a raised one belongs into "
+                  f"postfix_recipients_per_day or postfix_mailbox_limits. If the service does not run: systemctl restart m365-relay-pacer, or {SITE}.",
+        "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
         "name": "tls_engine_unavailable",
