@@ -12,7 +12,7 @@ def as_text(found):
     """Return the state of one relay, a line for each thing."""
     now, queue = found["at"], found["queue"]
     lines = [f"{found['hostname']}: {'all is well' if not found['problems'] else 'needs somebody'}"]
-    lines += [f"  port {item['port']:<5} {item['address']}: {item['answer']}" for item in found["ports"]]
+    lines += [f"  port {item['port']:<5} {item['address']}: {'answers' if item['ok'] else item['answer']}" for item in found["ports"]]
     lines.append(f"  queue      {queue_text(queue)}")
     lines += [f"    {cause['messages']:>6} wait because of {cause['name']}: {cause['reason'][:120]}" for cause in queue["causes"]]
     for item in found["identities"]:
