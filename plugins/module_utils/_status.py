@@ -176,6 +176,7 @@ def problems(found, now):
     """Return what needs somebody, as sentences."""
     told = [] if found["postfix_runs"] else ["Postfix does not run: systemctl status postfix."]
     told += [f"Port {item['port']} on {item['address']} {item['answer']}." for item in found["ports"] if not item["ok"]]
+    told += [] if found["timer"] else [f"{TIMER} does not run: tokens will run out. systemctl enable --now {TIMER}"]
     told += [] if found["identities"] else [f"{_relay_settings.PATH} names no identity: run site.yml."]
     for item in found["identities"]:
         told += identity_problems(item, now)
