@@ -111,7 +111,7 @@ def token(identity, state, now):
         wrong = _tokens.why_not_good(found, identity)
     except (OSError, ValueError):
         found, wrong = None, ("token_damaged", "")
-    if found is None or wrong and wrong[0] == "token_damaged":
+    if found is None or (wrong and wrong[0] == "token_damaged"):
         return {"state": wrong[0], "whose": None, "expires_at": 0}
     expires_at = _tokens.expiry(found)
     whose = _tokens.owner_of(found["access_token"]) or state["whose"]

@@ -158,7 +158,7 @@ def test_queue_is_held_released_flushed_and_deleted_by_cause(bed, lab, host):
     refused = host.run("m365-relay queue delete --cause server_busy </dev/null")
     assert refused.rc == 1 and "--yes" in refused.stderr
     assert host.run("m365-relay queue delete").rc == 2
-    assert "1 messages on hold" in host.check_output("m365-relay queue hold --sender '%s'" % MAILBOX)
+    assert "1 messages on hold" in host.check_output("m365-relay queue hold --sender %s", MAILBOX)
     assert json.loads(host.check_output("m365-relay queue list --json"))[0]["queue"] == "hold"
     assert "1 messages released" in host.check_output("m365-relay queue release --all")
     lab("DELETE", "/faults")

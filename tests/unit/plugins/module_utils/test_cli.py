@@ -89,7 +89,7 @@ def test_status_tells_by_its_exit_code(monkeypatch, capsys, found, problems, cod
 def test_doctor_tells_by_its_exit_code_and_gets_its_options(monkeypatch, capsys):
     asked = []
     failed = dict(OK, stage="login", status="failed", identity="a@corp.test", name="login_refused", meaning="m", remedy="r", mail="waits")
-    monkeypatch.setattr(_doctor, "examine", lambda *arguments: asked.append(arguments) or [OK, failed])
+    monkeypatch.setattr(_doctor, "examine", lambda mailbox, renew: asked.append((mailbox, renew)) or [OK, failed])
     assert _cli_doctor.main(["--json", "--identity", "a@corp.test", "--renew"]) == 20
     assert json.loads(capsys.readouterr().out)["first_failure"]["name"] == "login_refused"
     assert _cli_doctor.main([]) == 20

@@ -80,8 +80,15 @@ def test_a_failure_says_what_it_means_and_what_to_do(healthy):
 
 def test_one_identity_alone_can_be_asked_for(healthy):
     assert {finding["identity"] for finding in _doctor.examine("B@corp.test")} == {None, "b@corp.test"}
-    with pytest.raises(_doctor._relay_settings.UnusableError, match="c@corp.test"):
+    with pytest.raises(_doctor._relay_settings.UnusableError, match=r"c@corp\.test"):
         _doctor.examine("c@corp.test")
+
+
+def test_a_program_of_postfixs_that_refuses_to_work_is_a_failure_and_no_crash(healthy, monkeypatch):
+    def refuse():
+        raise CommandError("postconf ended with exit code 1: fatal: main.cf")
+    monkeypatch.setattr(_doctor, "probes", lambda _identity, _renew: {"token_file": refuse})
+    assert _doctor.first_failure(_doctor.examine())["name"] == "configuration_wrong"
 
 
 def test_without_settings_the_host_is_examined_all_the_same(healthy, monkeypatch):

@@ -10,7 +10,8 @@ from ansible_collections.simple_m365.relay.plugins.module_utils import _queue
 
 NOW = 1795475310
 REFUSED = "connect to smtp.office365.com[192.0.2.2]:587: Connection refused"
-BUSY = "host smtp.office365.com[192.0.2.2] said: 451 4.7.500 Server busy. Please try again later from [192.0.2.9]. (AS77714{n}) [AM{n} x] (in reply to MAIL FROM command)"
+BUSY = ("host smtp.office365.com[192.0.2.2] said: 451 4.7.500 Server busy. Please try again later from [192.0.2.9]. (AS77714{n}) [AM{n} x] "
+        "(in reply to MAIL FROM command)")
 
 
 def message(queue_id="4jYM7858XDz17rl8", queue="deferred", reason=REFUSED, sender="scans@corp.test", recipient="alice@partner.test", arrived=NOW - 60):

@@ -75,8 +75,8 @@ def test_an_expired_certificate_that_is_not_known_is_no_problem(found):
 def test_the_overview_has_a_line_for_each_identity_and_for_whom_nobody_could_ask(found):
     second = dict(found["identities"][0], mailbox="b@other.test", last_error={"name": "grant_revoked"})
     found["identities"].append(second)
-    text = relay_overview({"one": {"status": dict(found, problems=["x is wrong"])}, "two": {"msg": "no route to host\nmore", "unreachable": True}, "three": None})
-    lines = text.splitlines()
+    unreachable = {"msg": "no route to host\nmore", "unreachable": True}
+    lines = relay_overview({"one": {"status": dict(found, problems=["x is wrong"])}, "two": unreachable, "three": None}).splitlines()
     assert lines[0].startswith("relay")
     assert "scans@corp.test" in lines[1] and "good for 50 min" in lines[1]
     assert "b@other.test" in lines[2] and "grant_revoked" in lines[2]
@@ -122,7 +122,8 @@ def test_a_port_on_which_nobody_listens_does_not_answer():
 def test_ports_are_those_of_master_cf(monkeypatch):
     monkeypatch.setattr(_status, "greeting", lambda _address, _port: {"ok": True, "answer": "220"})
     monkeypatch.setattr(_status._postfix_proof, "addresses", lambda _parameters: ["127.0.0.1"])
-    services = [{"name": name, "type": kind} for name, kind in (("smtp", "inet"), ("127.0.0.1:submission", "inet"), ("10025", "inet"), ("smtp", "unix"), ("x", "inet"))]
+    names = (("smtp", "inet"), ("127.0.0.1:submission", "inet"), ("10025", "inet"), ("smtp", "unix"), ("x", "inet"))
+    services = [{"name": name, "type": kind} for name, kind in names]
     assert [item["port"] for item in _status.ports({}, services)] == [25, 587, 10025]
 
 
