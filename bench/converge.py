@@ -32,7 +32,6 @@ def main():
     """Measure, the two plays in turn, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inventory", required=True)
-    parser.add_argument("--host", required=True)
     parser.add_argument("--json", metavar="FILE", help="keep the figures")
     options = parser.parse_args()
     bed = json.loads(pathlib.Path(options.inventory).with_name("testbed.json").read_text(encoding="utf-8"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`./dev bench NAME`: measure on a real host of a test network of its own, side by side in one run."""
+"""`./dev bench NAME`: measure on real hosts of a test network of its own, side by side in one run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ import testbed
 from podman import LabError
 
 HERE = pathlib.Path(__file__).resolve().parent
-NAMES = ["users", "converge"]
+# The hosts that each benchmark needs; `relay` becomes this relay, the others what setups.py says.
+HOSTS = {
+    "users": ["relay"], "converge": ["relay"], "policy": ["relay"],
+    "burst": ["relay", "guide", "original", "proxy"],
+    "throughput": ["relay", "plain", "proxy"],
+}
 
 
 def main(arguments):
     """Start a test network, run the benchmark named, remove the network."""
-    if not arguments or arguments[0] not in NAMES:
-        print(f"./dev bench: say what to measure: {', '.join(NAMES)}", file=sys.stderr)
+    if not arguments or arguments[0] not in HOSTS:
+        print(f"./dev bench: say what to measure: {', '.join(HOSTS)}", file=sys.stderr)
         return 2
     name, *rest = arguments
     try:
-        testbed.up("bench", {"relay": "debian14"})
+        testbed.up("bench", dict.fromkeys(HOSTS[name], "debian14"))
         inventory = testbed.TESTBEDS / "bench" / "inventory.json"
-        return subprocess.run([sys.executable, str(HERE / f"{name}.py"), "--inventory", str(inventory), "--host", "relay", *rest], check=False).returncode
+        return subprocess.run([sys.executable, str(HERE / f"{name}.py"), "--inventory", str(inventory), *rest], check=False).returncode
     except LabError as error:
         print(f"./dev bench: {error}", file=sys.stderr)
         return 1

@@ -144,7 +144,7 @@ def report(rows, loop):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="./dev bench users", description=__doc__.splitlines()[0])
     parser.add_argument("--inventory", required=True, help="Ansible inventory with the host")
-    parser.add_argument("--host", required=True, help="name of the host in it; its own accounts are left alone")
+    parser.add_argument("--host", default="relay", help="name of the host in it; its own accounts are left alone")
     parser.add_argument("--json", metavar="FILE", help="keep the figures in this file")
     options = parser.parse_args(arguments)
     rows, loop = [], None

@@ -63,12 +63,29 @@ PLUGIN = [
 ]
 
 POSTFIX = [
+    # Notices
+    {
+        "name": "notice_discarded",
+        "match": [{"text": "undeliverable postmaster notification discarded"}],
+        "meaning": "A bounce could be delivered to nobody, and the notice about it could not be delivered to postfix_postmaster either: Postfix gave it up.",
+        "remedy": "journalctl -t postfix/bounce -t postfix/qmgr --grep 'QUEUE ID OF THAT LINE' names the address. postfix_postmaster has to be a mailbox that "
+                  f"exists and that {{mailbox}} may write to ({SITE}).",
+        "mail": "bounces", "retry": False, "certainty": "documented",
+    },
     # The way out
     {
         "name": "delivery_suspended",
         "match": [{"text": "delivery temporarily suspended"}],
         "meaning": "Postfix makes a pause, because a delivery failed just before; this message has not been tried itself.",
         "remedy": "Mend what the other deferred messages name (postqueue -p); then postqueue -f tries all again at once.",
+        "mail": "waits", "retry": True, "certainty": "measured",
+    },
+    {
+        "name": "pacer_daily_budget",
+        "match": [{"text": "has reached its * recipients in 24 hours; mail waits"}],
+        "meaning": "{mailbox} has had as many recipients in 24 hours as Microsoft takes from a mailbox; the relay lets its mail wait.",
+        "remedy": "It goes on by itself. For more: send as several mailboxes (xoauth2_identities), or use High Volume Email; a raised limit belongs into "
+                  f"postfix_recipients_per_day or postfix_mailbox_limits ({SITE}).",
         "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
@@ -122,11 +139,11 @@ POSTFIX = [
     {
         "name": "tls_policy_unavailable",
         "match": [{"text": "client TLS configuration problem"}],
-        "meaning": "Postfix asks for the TLS policy of each delivery and got no answer: the service that paces the deliveries is not running, or main.cf has "
-                   "a wrong TLS level.",
-        "remedy": "systemctl --failed on the relay shows the service: start it (systemctl restart 'm365-relay-*'). "
-                  f"If all run, postfix check names the parameter; put it in order: {SITE}.",
-        "mail": "waits", "retry": False, "certainty": "measured",
+        "meaning": "Postfix asks for the TLS policy of each delivery, and the relay's own service that keeps to Microsoft's limits (m365-relay-pacer) gave none: "
+                   "{mailbox} has had its recipients of the day, or the service does not run.",
+        "remedy": "journalctl -u m365-relay-pacer -n 20 on the relay says which. A daily limit passes by itself; a raised one belongs into "
+                  f"postfix_recipients_per_day or postfix_mailbox_limits. If the service does not run: systemctl restart m365-relay-pacer, or {SITE}.",
+        "mail": "waits", "retry": True, "certainty": "measured",
     },
     {
         "name": "tls_engine_unavailable",

@@ -144,9 +144,8 @@ ENTRIES = [
         "name": "not_logged_in",
         "match": [{"status": "5.7.57"}],
         "meaning": "Postfix did not log in before it sent.",
-        "remedy": "postmap -q \"$(postconf -h relayhost)\" $(postconf -h smtp_sasl_password_maps) has to print the mailbox on the relay, and "
-                  "smtp_sasl_auth_enable has to be yes; "
-                  f"put both in order: {SITE}.",
+        "remedy": "postconf -P '*/unix/smtp_sasl_*' on the relay has to show {mailbox} and smtp_sasl_auth_enable=yes for two services m365-...; "
+                  f"put them in order: {SITE}.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
     {
@@ -239,7 +238,7 @@ ENTRIES = [
         "name": "too_many_connections",
         "match": [{"status": "4.3.2", "text": "Concurrent connections limit exceeded"}, {"status": "4.3.2", "text": "sender thread limit exceeded"}],
         "meaning": "More than three messages at a time were sent as {mailbox}.",
-        "remedy": f"Postfix tries again by itself. If it comes often: postfix_destination_concurrency 2 or 1 ({SITE}); other programs that send as "
+        "remedy": f"Postfix tries again by itself. If it comes often: postfix_connections 1 ({SITE}); other programs that send as "
                   "{mailbox} share the three.",
         "mail": "waits", "retry": True, "certainty": "documented",
     },
@@ -255,7 +254,7 @@ ENTRIES = [
         "match": [{"reply": "451", "status": "4.7.[56]??"}],
         "meaning": "Microsoft slows the relay down: its mail is too fast or looks suspicious (Server busy, Access denied or rate limited, with a number "
                    "AS...).",
-        "remedy": f"Postfix tries again by itself, and Microsoft lifts it. If it comes often, send less at a time: postfix_destination_concurrency 1 ({SITE}).",
+        "remedy": f"Postfix tries again by itself, and Microsoft lifts it. If it comes often, send less: postfix_messages_per_minute 20 ({SITE}).",
         "mail": "waits", "retry": True, "certainty": "documented",
     },
     {

@@ -140,7 +140,7 @@ def _certificate(key, certificate):
 
 def _seconds(certificate, name):
     """Return a date of a certificate in seconds since 1970; Debian 12 only has the names without _utc."""
-    moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=datetime.timezone.utc)
+    moment = getattr(certificate, f"{name}_utc", None) or getattr(certificate, name).replace(tzinfo=datetime.UTC)
     return int(moment.timestamp())
 
 

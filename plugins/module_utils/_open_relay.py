@@ -30,6 +30,8 @@ LETS_IN = {"permit", "permit_mx_backup", "permit_tls_all_clientcerts", "permit_n
 # Restrictions whose answer stands in a table or comes from a server, so it may be "permit"; a bare table is one too.
 ELSEWHERE = re.compile(r"check_\w+|\w+:.+")
 TAKES_ARGUMENT = re.compile(r"check_\w+|sleep|reject_rbl_client|reject_rhsbl_\w+|permit_dnswl_client|permit_rhswl_client")
+# The one TLS policy that cannot be weaker than main.cf: the relay's own pacer, asked by the name of the service.
+PACER = "socketmap:unix:/run/m365-relay-pacer/socket:"
 DESTINATIONS = ("mydestination", "relay_domains", "virtual_alias_domains", "virtual_mailbox_domains")
 
 
@@ -70,7 +72,7 @@ def problems(parameters, services):
         elif program == "qmqpd":
             reasons = [*network_problems("qmqpd_authorized_clients", effective)]
         elif program in ("smtp", "lmtp"):
-            reasons = [*token_problems(effective)]
+            reasons = [*token_problems(service, effective)]
         else:
             reasons = []
         if program in ("smtpd", "smtp", "lmtp", "tlsproxy"):
@@ -260,7 +262,7 @@ def login_problems(effective):
             yield f"{name} = {effective[name]} allows anonymous logins: everybody could relay. Write noanonymous"
 
 
-def token_problems(effective):
+def token_problems(service, effective):
     """A token goes only to a server whose certificate proves its name."""
     if effective["smtp_sasl_auth_enable"] != "yes":
         return
@@ -271,7 +273,7 @@ def token_problems(effective):
     if "hostname" in match and not effective["relayhost"].startswith("["):
         yield "The certificate would be compared with a name from DNS, which can be forged. Write relayhost in brackets, for example [smtp.office365.com]:587"
     for name in ("smtp_tls_policy_maps", "smtp_tls_per_site"):
-        if effective.get(name):
+        if effective.get(name) and (name, effective[name]) != ("smtp_tls_policy_maps", PACER + service["name"]):
             yield f"{name} can lower the TLS level, so a token could go to a server that proves nothing. Leave it out"
     if effective["smtp_sasl_auth_soft_bounce"] != "yes":
         yield "smtp_sasl_auth_soft_bounce is not yes: mail would be returned while the relay is signed out, instead of waiting. Leave it out"

@@ -3,15 +3,36 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from functools import partial
 
 from ._networks import check_networks
-from ._preflight import Wrong, absolute_path, choice, collect, each, host_name, list_of, mail_address, plain, realm, shown, smtp_port, text, whole_number
+from ._preflight import (
+    Wrong,
+    absolute_path,
+    before,
+    choice,
+    collect,
+    each,
+    host_name,
+    keys,
+    list_of,
+    mail_address,
+    passes,
+    plain,
+    realm,
+    shown,
+    smtp_port,
+    text,
+    whole_number,
+)
 from ._preflight_postfix_extra import check_extra_parameters, check_extra_services
+from ._transports import lane
 
 PORTS = (25, 587, 465)
 LARGEST_MESSAGE = 157286400    # Microsoft's own limit, as its EHLO says
+LONGEST_SERVICE = 90           # of the 107 characters of a socket's path
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 DEFAULT_KEY = "/etc/ssl/private/ssl-cert-snakeoil.key"
 DEFAULT_CERTIFICATE = "/etc/ssl/certs/ssl-cert-snakeoil.pem"
@@ -43,7 +64,7 @@ def contradictions(settings):
             f"postfix_relayhost: {shown(relayhost)} is not the host that the relay signs in to ({expected}), so every message would go out without a token. "
             "Write the host in xoauth2_smtp_host and the port in xoauth2_smtp_port, and leave postfix_relayhost out."
         )
-    return found
+    return found + list(lane_contradictions(settings))
 
 
 def check_ports(value):
@@ -104,6 +125,12 @@ def check_sender_address(value):
         mail_address(value, "the mailbox, or '' to leave all senders as they are")
 
 
+def check_postmaster(value):
+    """Who reads the relay's own mail; empty: nobody here."""
+    if value != "":
+        mail_address(value, "the address of somebody who reads the relay's own mail")
+
+
 def check_milters(value):
     """Services that Postfix asks about every message."""
     list_of(value, "a list of sockets", "['unix:/run/m365-relay-policy/milter.sock'], or [] for none")
@@ -134,6 +161,54 @@ def check_time(value, shortest, longest, example):
         raise Wrong(f"{shown(value)} is out of range. {remedy}")
 
 
+def check_mailbox_limits(value):
+    """Limits of their own for some mailboxes."""
+    example = "{scans@example.org: {messages_per_minute: 60}}"
+    if not isinstance(value, dict):
+        raise Wrong(f"must be a dictionary and is {'text' if isinstance(value, str) else shown(value)}. Write limits by mailbox, for example {example}.")
+    each(value.items(), lambda pair: check_limits_of(*pair))
+    twice = repeated(mailbox.lower() for mailbox in value)
+    if twice:
+        raise Wrong(f"names {', '.join(twice)} twice. Write every mailbox once, for example {example}.")
+
+
+def check_limits_of(mailbox, limits):
+    """The limits of one mailbox."""
+    mail_address(mailbox, "limits by mailbox")
+    if not isinstance(limits, dict) or not limits:
+        raise Wrong(f"{mailbox}: has no limits. Write one of {', '.join(OF_A_MAILBOX)}, or both, for example {mailbox}: {{messages_per_minute: 60}}.")
+    before(f"{mailbox}:", keys, limits, (), tuple(OF_A_MAILBOX))
+    each(limits.items(), lambda pair: before(f"{mailbox}: {pair[0]}", OF_A_MAILBOX[pair[0]], pair[1]))
+
+
+def repeated(names):
+    """Return the names that are there more than once."""
+    return sorted(name for name, count in collections.Counter(names).items() if count > 1)
+
+
+def mailboxes(settings):
+    """Return the mailboxes of the identities, as far as they can be read."""
+    identities = settings.get("xoauth2_identities", [{"mailbox": settings.get("xoauth2_mailbox")}])
+    found = [identity.get("mailbox") for identity in identities if isinstance(identity, dict)] if isinstance(identities, list) else []
+    return [mailbox for mailbox in found if isinstance(mailbox, str) and passes(mail_address, mailbox)]
+
+
+def lane_contradictions(settings):
+    """Limits for mailboxes that the relay does not have, and mailboxes whose lanes could not be told apart."""
+    own = mailboxes(settings)
+    limits = settings.get("postfix_mailbox_limits")
+    for mailbox in limits if own and limits and passes(check_mailbox_limits, limits) else ():
+        if str(mailbox).lower() in map(str.lower, own):
+            continue
+        yield f"postfix_mailbox_limits: {shown(mailbox)} is no mailbox of this relay. Write one of {', '.join(own)}, or leave it out."
+    for name in repeated(lane(mailbox) for mailbox in {mailbox.lower(): mailbox for mailbox in own}.values()):
+        same = " and ".join(mailbox for mailbox in own if lane(mailbox) == name)
+        yield f"xoauth2_identities: {same} differ in punctuation only, and Postfix's services could not be told apart. Rename one of the mailboxes."
+    for mailbox in own:
+        if len(lane(mailbox, bulk=True)) > LONGEST_SERVICE:
+            yield f"xoauth2_identities: {shown(mailbox)} is too long for the name of a service of Postfix. Give it an address of at most 80 characters."
+
+
 def seconds(time):
     """Return the seconds of a time such as 5d."""
     return int(time[:-1]) * SECONDS[time[-1]]
@@ -141,7 +216,13 @@ def seconds(time):
 
 per_minute = partial(whole_number, low=0, high=1_000_000, meaning="how many one client address may have (0 switches the limit off)")
 
-MADE_FROM = {"postfix_sasl_realm": ("postfix_domain", "sasldb_realm"), "postfix_sender_address": ("xoauth2_mailbox",)}
+per_minute_and_mailbox = partial(whole_number, low=0, high=100_000, meaning="how many messages a mailbox may send in a minute (0 switches the limit off)")
+per_day_and_mailbox = partial(whole_number, low=0, high=10_000_000, meaning="how many recipients a mailbox may have in a day (0 switches the limit off)")
+OF_A_MAILBOX = {"messages_per_minute": per_minute_and_mailbox, "recipients_per_day": per_day_and_mailbox}
+
+MADE_FROM = {
+    "postfix_sasl_realm": ("postfix_domain", "sasldb_realm"), "postfix_sender_address": ("xoauth2_mailbox",), "postfix_postmaster": ("xoauth2_mailbox",),
+}
 REQUIRED = ("postfix_hostname", "postfix_domain")
 CHECKS = {
     "postfix_hostname": partial(host_name, what="the full name of the relay", example="relay.example.org"),
@@ -161,11 +242,15 @@ CHECKS = {
     "postfix_client_connection_rate_limit": per_minute,
     "postfix_client_message_rate_limit": per_minute,
     "postfix_client_auth_rate_limit": per_minute,
-    "postfix_destination_concurrency": partial(
-        whole_number, low=1, high=3, meaning="how many connections to Microsoft may be open at once (it refuses more than 3 per mailbox)"
+    "postfix_connections": partial(
+        whole_number, low=1, high=20, meaning="how many connections each lane of a mailbox may have (Microsoft refuses more than 3 per mailbox)"
     ),
-    "postfix_destination_rate_delay": partial(check_time, shortest="0s", longest="1h", example="1s"),
+    "postfix_messages_per_minute": per_minute_and_mailbox,
+    "postfix_recipients_per_day": per_day_and_mailbox,
+    "postfix_mailbox_limits": check_mailbox_limits,
     "postfix_queue_lifetime": partial(check_time, shortest="1h", longest="100d", example="5d"),
+    "postfix_delay_warning": partial(check_time, shortest="0s", longest="100d", example="4h"),
+    "postfix_postmaster": check_postmaster,
     "postfix_extra_parameters": check_extra_parameters,
     "postfix_extra_services": check_extra_services,
 }

@@ -34,9 +34,10 @@ VARIABLES = {
     r"smtpd_client_connection_rate_limit": "postfix_client_connection_rate_limit",
     r"smtpd_client_message_rate_limit": "postfix_client_message_rate_limit",
     r"smtpd_client_auth_rate_limit": "postfix_client_auth_rate_limit",
-    r"(smtp|default)_destination_concurrency_limit": "postfix_destination_concurrency",
-    r"(smtp|default)_destination_rate_delay": "postfix_destination_rate_delay",
+    r"(smtp|default|m365-.*)_destination_concurrency_limit": "postfix_connections",
+    r"(smtp|default|m365-.*)_(destination|transport)_rate_delay": "postfix_messages_per_minute",
     r"(maximal|bounce)_queue_lifetime": "postfix_queue_lifetime",
+    r"delay_warning_time": "postfix_delay_warning",
 }
 
 # Parameters that only the role sets: pattern -> why. IN_MAIN is about main.cf alone, NEVER about a service's own options too.
@@ -61,6 +62,8 @@ NEVER = {
         "would send mail another way than through Microsoft 365 (transport_maps is accepted for domains of your own)",
     r"(non_)?smtpd_milters|smtpd_milter_maps|milter_default_action|internal_mail_filter_classes|receive_override_options":
         "could let mail pass whose sender nobody has checked",
+    r"(smtp|lmtp|default)_delivery_status_filter": "could return mail that only has to wait",
+    r"milter_header_checks|smtp_header_checks": "tells by which mailbox a message leaves",
     r"debug_peer_(list|level)": "would write passwords and tokens to the log",
     r"(config|command|daemon|data|queue|meta|shlib|manpage|html|readme|sample|process_id)_directory|(sendmail|mailq|newaliases|openssl)_path"
     r"|mail_(owner|version)|setgid_group|default_privs|compatibility_level|multi_instance_.*|alternate_config_directories|default_(database|cache_db)_type"
@@ -216,7 +219,7 @@ def check_service_name(name, kind):
         wanted = "a port or host:port" if kind == "inet" else "a plain name"
         raise Wrong(f"the name {shown(name)} is not {wanted}. Write for example {SERVICE_EXAMPLE}.")
     if kind != "inet":
-        if name in ROLE_SERVICES:
+        if name in ROLE_SERVICES or name.startswith("m365-"):
             raise Wrong(f"the name {shown(name)} is a service that the role has itself. Write another name, for example name: scan-filter.")
         return
     port = name.rpartition(":")[2]

@@ -6,13 +6,15 @@ from __future__ import annotations
 import ipaddress
 from functools import partial
 
-from ._preflight import CONTROL, Wrong, before, choice, collect, each, keys, list_of, mail_address, passes, plain, realm, shown, truth_value
+from ._preflight import CONTROL, Wrong, before, choice, collect, each, keys, list_of, mail_address, passes, plain, realm, shown, truth_value, whole_number
 from ._preflight_sasldb import check_name
 from ._sender_headers import canonical, contains_address, plain_domain
 from ._sender_policy import AS_IS, AS_MAILBOX, REFUSE, compile_patterns, compile_rule, full_login, is_exclusive, matches, rules
 
 MILTER = "unix:/run/m365-relay-policy/milter.sock"
-SAYS = ("mailbox", "mode", "addresses", "otherwise", "exclusive", "fallback_from", "display_name", "reply_to")
+SAYS = (
+    "mailbox", "mode", "addresses", "otherwise", "exclusive", "fallback_from", "display_name", "reply_to", "recipients_per_day", "messages_per_hour",
+)
 EXAMPLES = {
     "logins": "[{logins: [scanner], addresses: [scanner@example.org]}]",
     "networks": "[{networks: [192.0.2.0/24], display_name: Hall 2}]",
@@ -71,6 +73,8 @@ def check_says(rule):
         "fallback_from": check_address,
         "display_name": check_display_name,
         "reply_to": check_reply_to,
+        "recipients_per_day": partial(whole_number, low=1, high=1000000, meaning="how many recipients each of these clients may write to in 24 hours"),
+        "messages_per_hour": partial(whole_number, low=1, high=1000000, meaning="how many messages each of these clients may hand in in an hour"),
     }
     each(checks.items(), lambda check: before(f"{check[0]}:", check[1], rule[check[0]]) if check[0] in rule else None)
 
@@ -147,7 +151,7 @@ def contradictions(settings):
     entries.append(("sender_policy_default", settings.get("sender_policy_default") or {}))
     mailboxes = [str(mailbox).lower() for mailbox in settings.get("mailboxes") or []]
     return [
-        *twice(entries, settings.get("sender_policy_realm") or ""), *owned_twice(entries), *sent_by_two(entries, mailboxes),
+        *twice(entries, settings.get("sender_policy_realm") or ""), *owned_twice(entries),
         *(sentence for place, entry in entries for sentence in within_one(place, entry, mailboxes)), *unchecked(settings, entries),
     ]
 
@@ -195,19 +199,6 @@ def overlaps(patterns, pattern):
         or any(matches(other, f"x@{domain}") for domain in patterns.domains) or any(matches(patterns, f"x@{domain}") for domain in other.domains)
         or any(matches(other, f"x@x.{domain}") for domain in patterns.parents) or any(matches(patterns, f"x@x.{domain}") for domain in other.parents)
     )
-
-
-def sent_by_two(entries, mailboxes):
-    """Addresses that two mailboxes would send as they are: only one of them can be asked."""
-    senders = {}
-    for place, entry in entries:
-        if entry.get("mode") == AS_IS and mailboxes:
-            for pattern in entry.get("addresses") or []:
-                mailbox = (entry.get("mailbox") or mailboxes[0]).lower()
-                key = canonical(pattern) or pattern.lower()
-                if senders.setdefault(key, (mailbox, place))[0] != mailbox:
-                    other, elsewhere = senders[key]
-                    yield f"{place.partition(',')[0]}: {place} sends {pattern} through {mailbox}, {elsewhere} through {other}. Write one mailbox for it."
 
 
 def within_one(place, entry, mailboxes):

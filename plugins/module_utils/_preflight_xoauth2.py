@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 
 from ._clouds import CLOUDS
-from ._preflight import Wrong, absolute_path, choice, collect, passes, plain, shown, smtp_port, text, whole_number
+from ._preflight import Wrong, choice, collect, passes, plain, shown, smtp_port, whole_number
 from ._preflight_identities import CHECKS as IDENTITY_CHECKS
 from ._preflight_identities import (
     CLIENT_PLACE,
@@ -25,10 +24,7 @@ from ._preflight_identities import (
     check_proxy,
     grant_problems,
 )
-
-CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}")
-SUITE = re.compile(r"[a-z][a-z0-9.+-]*(/[a-z][a-z0-9.+-]*)?")
-SOURCES = ("debian", "deb", "present")
+from ._preflight_plugin import PLUGIN_CHECKS, plugin_contradictions
 
 
 def problems(settings):
@@ -118,20 +114,6 @@ def number(value):
     return int(value) if not isinstance(value, bool) and re.fullmatch(r"[0-9]{1,9}", str(value)) else None
 
 
-def plugin_contradictions(settings):
-    """The source of the plugin and what belongs to it."""
-    source, deb = settings.get("xoauth2_plugin_source"), settings.get("xoauth2_plugin_deb")
-    checksum = settings.get("xoauth2_plugin_deb_checksum")
-    if source == "deb" and not deb:
-        yield "xoauth2_plugin_deb: is required by xoauth2_plugin_source: deb. Write a path on the controller or a URL, for example /srv/sasl-xoauth2.deb."
-    if deb and source in SOURCES and source != "deb":
-        yield f"xoauth2_plugin_deb: is not used with xoauth2_plugin_source: {source}. Write xoauth2_plugin_source: deb, or leave xoauth2_plugin_deb empty."
-    if deb and "://" in str(deb) and not checksum:
-        yield "xoauth2_plugin_deb_checksum: is required for a URL. Write the file's SHA-256 ('sha256sum FILE'), for example sha256:9f86d081... (64 digits)."
-    if checksum and not deb:
-        yield "xoauth2_plugin_deb_checksum: is given without xoauth2_plugin_deb. Write the package in xoauth2_plugin_deb too, or leave both empty."
-
-
 def check_sign_in(value):
     """auto, always or never; YAML 1.1 reads some words as truth values."""
     choices = ("auto", "always", "never")
@@ -145,44 +127,6 @@ def check_units(value):
     for name in value if isinstance(value, list) else [value]:
         if name != "" and not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9:_.@%\\-]{1,200}\.(service|target)", name)):
             raise Wrong(f"{shown(name)} is not the name of a systemd unit. Write one that exists on the relay, for example mail-the-admin@%n.service.")
-
-
-def check_deb(value):
-    """A package: nothing, a file on the controller, or a URL."""
-    what, example = "a path on the controller or a URL", "/srv/packages/sasl-xoauth2.deb"
-    if value == "":
-        return
-    text(value, what, example)
-    remedy = f"Write {what}, for example {example} or https://packages.example.org/sasl-xoauth2.deb."
-    if "://" in value:
-        matched = re.fullmatch(r"https://([^/\s@:?#]+)(:[0-9]{1,5})?/[^\s?#]+", value)
-        if not matched:
-            raise Wrong(f"{shown(value)} is not a URL with https, a host and a path, without user and password. {remedy}")
-    else:
-        absolute_path(value, what, example)
-    if not value.endswith(".deb"):
-        raise Wrong(f"{shown(value)} is not a package: its name does not end with .deb. {remedy}")
-    if "://" not in value and not os.path.isfile(value):
-        raise Wrong(f"there is no file {shown(value)} on the controller. {remedy}")
-
-
-def check_checksum(value):
-    """The checksum of the package: nothing, or SHA-256."""
-    if value == "":
-        return
-    example = "sha256: and 64 hexadecimal digits ('sha256sum FILE' prints them)"
-    text(value, "the checksum of the package", example)
-    if re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise Wrong(f"{shown(value)} does not say how it was made. Write sha256:{value}.")
-    if not CHECKSUM.fullmatch(value):
-        raise Wrong(f"{shown(value)} is not a SHA-256 checksum. Write {example}.")
-
-
-def check_suite(value):
-    """A suite in Debian's archive."""
-    text(value, "the suite that has the plugin", "experimental")
-    if not SUITE.fullmatch(value):
-        raise Wrong(f"{shown(value)} is not the name of a suite. Write one word such as sid, for example experimental.")
 
 
 SINGLE = {key: f"xoauth2_{key}" for key in (
@@ -204,8 +148,5 @@ CHECKS = {
     "xoauth2_renewal_period": partial(whole_number, low=5, high=3600, meaning="after how many seconds the timer looks again whether a token is near its end"),
     "xoauth2_renewal_threshold": partial(whole_number, low=15, high=43200, meaning="how many seconds before its end an access token is renewed by the timer"),
     "xoauth2_renewal_on_failure": check_units,
-    "xoauth2_plugin_source": partial(choice, choices=SOURCES),
-    "xoauth2_plugin_deb": check_deb,
-    "xoauth2_plugin_deb_checksum": check_checksum,
-    "xoauth2_plugin_suite": check_suite,
+    **PLUGIN_CHECKS,
 }

@@ -21,7 +21,7 @@ def explain(settings, login, client_address, envelope_sender, header_from):
 
 
 def who_may_send(settings):
-    """Return the table who may send as whom: a list of dicts with who, may_write, leaves_as, others and rule."""
+    """Return the table who may send as whom: a list of dicts with who, may_write, leaves_as, others, at_most and rule."""
     rows = [(who(entry, settings["sender_policy_realm"]), place, entry) for place, entry in rules(settings)]
     rows.append(("everybody else", "sender_policy_default", settings["sender_policy_default"]))
     return [row(name, compile_rule(place, entry, settings["mailboxes"][0]), entry) for name, place, entry in rows]
@@ -39,14 +39,21 @@ def row(name, rule, entry):
         "who": name,
         "may_write": (written or f"nothing but {rule.mailbox}") + (" (nobody else may)" if is_exclusive(entry) else ""),
         "leaves_as": rule.mailbox if rule.mode == AS_MAILBOX else "what it wrote",
+        "at_most": ", ".join(limits(rule)) or "no limit",
         "others": "are refused" if rule.otherwise == REFUSE else f"leave as {rule.mailbox}",
         "rule": rule.place,
     }
 
 
+def limits(rule):
+    """Return how much each client of a rule may hand in."""
+    numbers = {"recipients a day": rule.recipients_per_day, "messages an hour": rule.messages_per_hour}
+    return [f"{number} {what}" for what, number in numbers.items() if number]
+
+
 def as_text(rows):
     """Return a table as text, with aligned columns."""
-    titles = {"who": "who", "may_write": "may write", "leaves_as": "leaves as", "others": "other senders", "rule": "rule"}
+    titles = {"who": "who", "may_write": "may write", "leaves_as": "leaves as", "others": "other senders", "at_most": "at most", "rule": "rule"}
     lines = [titles, *rows]
     widths = {column: max(len(line[column]) for line in lines) for column in titles}
     return "\n".join("  ".join(line[column].ljust(widths[column]) for column in titles).rstrip() for line in lines)

@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The service that applies the sender policy: Postfix asks it about every message (private to the collection).
 
-It speaks the milter protocol through libmilter (Debian's python3-milter) on a local socket, reads headers and no bodies, and
-looks at its policy's file before every decision: a new policy counts from the next message on, and a broken one never.
+It speaks the milter protocol on a local socket, reads headers and no bodies, and looks at its policy's file before every
+decision: a new policy counts from the next message on, and a broken one never. It also says as which identity a message leaves and
+by which lane, in a header that Postfix reads and takes away again.
 
 On a host: python3 -m m365-relay._sender_milter (see the unit m365-relay-policy.service).
 """
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import json
 import os
 import signal
 import socket
 import sys
-import threading
+import time
 
-from ._sender_policy import REFUSE, compile_policy, decide, keeps
+from ._milter_protocol import CONTINUE, Session, change_header, change_sender, reply, text
+from ._sender_lanes import is_bulk
+from ._sender_policy import REFUSE, compile_policy, decide, full_login, keeps
+from ._sender_quotas import Ledger
 
 POLICY = "/etc/m365-relay/sender_policy.json"
 SOCKET = "/run/m365-relay-policy/milter.sock"
+USAGE = "/var/lib/m365-relay-policy/usage"
 
 # Headers beside From that name a sender. They go, unless the rule allows the address that is in them.
 OTHER_SENDERS = ("sender", "resent-from", "resent-sender", "resent-reply-to")
-READ = frozenset(("from", "reply-to", "date", "message-id", *OTHER_SENDERS))
+# Where Postfix is told which identity sends a message; a client has no say in that.
+ROUTE = "X-M365-Relay-Route"
+READ = frozenset(("from", "reply-to", "date", "message-id", ROUTE.lower(), *OTHER_SENDERS))
 SPELLING = {"from": "From", "reply-to": "Reply-To", "date": "Date", "message-id": "Message-ID"}
 LONGEST_SHOWN = 120
 
@@ -34,31 +42,29 @@ class Source:
 
     def __init__(self, path):
         """Read the file; raise OSError or ValueError when there is no policy in it."""
-        self.path, self.lock = path, threading.Lock()
-        self.seen = self.state()
+        self.path, self.seen = path, state(path)
         self.policy = load(path)
 
-    def state(self):
-        """Return what differs when the file is another one, or None when there is none."""
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
-
     def current(self):
-        """Return the policy; while one thread compiles a new one, all others go on with the old one."""
-        state = self.state()
-        if state != self.seen and self.lock.acquire(blocking=False):
+        """Return the policy."""
+        now = state(self.path)
+        if now != self.seen:
+            self.seen = now
             try:
-                self.policy, self.seen = load(self.path), state
+                self.policy = load(self.path)
                 tell("the policy was read again")
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                self.seen = state
                 tell(f"{self.path} cannot be used, the old policy stays: {type(error).__name__}: {error}")
-            finally:
-                self.lock.release()
         return self.policy
+
+
+def state(path):
+    """Return what differs when a file is another one, or None when there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def load(path):
@@ -67,18 +73,18 @@ def load(path):
         return compile_policy(json.load(stream))
 
 
-def tell(text):
+def tell(line):
     """Write one line to the journal."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
-def shown(text):
+def shown(value):
     """Return text of a stranger for a log: one line, ASCII, not long."""
-    return ascii(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...")
+    return ascii(value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}...")
 
 
-def edits(decision, headers, domain, now):
+def edits(decision, headers, domain, now, route=""):
     """Return the changes to the header as (name, which one of that name, new value; "" removes it), in the order in which they have to be made.
 
     headers: name in small letters -> the values of that name, as they came.
@@ -95,7 +101,8 @@ def edits(decision, headers, domain, now):
         changes += replaced("date", 0, email.utils.format_datetime(now))
     if not headers.get("message-id"):
         changes += replaced("message-id", 0, email.utils.make_msgid(domain=domain))
-    return changes
+    changes += [(ROUTE, number, "") for number in range(len(headers.get(ROUTE.lower(), [])), 0, -1)]
+    return [*changes, (ROUTE, 1, route)] if route else changes
 
 
 def replaced(name, how_many, value):
@@ -104,72 +111,60 @@ def replaced(name, how_many, value):
     return [*surplus, (SPELLING[name], 1, value)] if value or how_many else surplus
 
 
-class Message:
-    """What is known about a message while it comes in; one connection has one message after the other."""
-
-    def __init__(self, client):
-        """Begin with the client's address."""
-        self.client = client
-        self.begin("", "")
-
-    def begin(self, login, envelope_sender):
-        """Forget the message before."""
-        self.login, self.envelope_sender, self.headers = login, envelope_sender, {}
+def route_of(policy, lines, mailbox, sender, now):
+    """Return where a message goes, as Postfix has to be told; "" when everything goes one way."""
+    routes = policy.routes.get(mailbox)
+    if not routes:
+        return ""
+    return routes["bulk" if is_bulk(lines, mailbox, sender, policy.messages_per_minute[mailbox], now) else "prompt"]
 
 
-def text(value):
-    """Return text of the bytes that libmilter gives."""
-    return value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+class Conversation:
+    """What Postfix tells in one connection: a client, and one message after the other."""
 
+    def __init__(self, source, lines, ledger):
+        """source: the policy. lines, ledger: what senders have handed in, for all connections."""
+        self.source, self.lines, self.ledger, self.client = source, lines, ledger, None
+        self.sender("", "")
 
-def callbacks(milter, source):
-    """Return the functions that libmilter calls."""
+    def wants_recipients(self):
+        """Recipients are counted only if a rule limits them."""
+        return self.source.current().counts_recipients
 
-    def negotiate(ctx, options):
-        """Ask for nothing but connection, sender and headers, and answer only at the end: everything else costs time."""
-        options[1] &= (
-            milter.P_NOHELO | milter.P_NORCPT | milter.P_NOBODY | milter.P_NOUNKNOWN | milter.P_NODATA | milter.P_NOEOH
-            | milter.P_NR_CONN | milter.P_NR_MAIL | milter.P_NR_HDR
-        )
-        options[2] = options[3] = 0
-        for stage, macros in ((milter.M_CONNECT, "j"), (milter.M_ENVFROM, "{auth_authen}"), (milter.M_EOM, "i")):
-            ctx.setsymlist(stage, macros)
-        return milter.CONTINUE
+    def connect(self, address):
+        """The client's address."""
+        self.client = address
 
-    def connect(ctx, _name, _family, address):
-        ctx.setpriv(Message(text(address[0]) if isinstance(address, tuple) else None))
-        return milter.NOREPLY
+    def sender(self, login, address):
+        """A message begins."""
+        self.login, self.envelope_sender, self.headers, self.recipients = login, address, {}, 0
 
-    def envelope_sender(ctx, sender, *_parameters):
-        ctx.getpriv().begin(text(ctx.getsymval("{auth_authen}") or ""), text(sender))
-        return milter.NOREPLY
+    def recipient(self):
+        """One more recipient."""
+        self.recipients += 1
 
-    def header(ctx, name, value):
+    def header(self, name, value):
+        """A header field."""
         name = text(name).strip().lower()
         if name in READ:
-            ctx.getpriv().headers.setdefault(name, []).append(text(value))
-        return milter.NOREPLY
+            self.headers.setdefault(name, []).append(text(value))
 
-    def end_of_message(ctx):
-        message, policy = ctx.getpriv(), source.current()
-        author = message.headers.get("from", [])
-        decision = decide(policy, message.login, message.client, message.envelope_sender, author)
-        tell(f"{ctx.getsymval('i') or '-'}: login {shown(message.login)}, client {message.client}, envelope sender {shown(message.envelope_sender)}, "
-             f"From {' and '.join(map(shown, author)) or 'missing'}: {decision.verdict}, {ascii(decision.because)[1:-1]}")
-        if decision.verdict == REFUSE:
-            ctx.setreply("550", "5.7.1", ascii(decision.because)[1:-1].replace("%", "%%")[:400])
-            return milter.REJECT
-        if decision.envelope_sender is not None:
-            ctx.chgfrom(f"<{decision.envelope_sender}>")
-        for name, number, value in edits(decision, message.headers, policy.hostname, email.utils.localtime()):
-            ctx.chgheader(name, number, value)
-        return milter.CONTINUE
-
-    def close(ctx):
-        ctx.setpriv(None)
-        return milter.CONTINUE
-
-    return {"negotiate": negotiate, "connect": connect, "envfrom": envelope_sender, "header": header, "eom": end_of_message, "close": close}
+    def end_of_message(self, queue_id):
+        """Decide, and return what Postfix has to do."""
+        policy, author = self.source.current(), self.headers.get("from", [])
+        decision = decide(policy, self.login, self.client, self.envelope_sender, author)
+        sender = full_login(self.login, policy.realm) if self.login else str(self.client)
+        against = decision.verdict != REFUSE and self.ledger.claim(decision.rule, sender, max(self.recipients, 1), int(time.time()) // 60)
+        verdict, because = ("quota", against[1]) if against else (decision.verdict, decision.because)
+        tell(f"{queue_id}: login {shown(self.login)}, client {self.client}, envelope sender {shown(self.envelope_sender)}, "
+             f"From {' and '.join(map(shown, author)) or 'missing'}: {verdict}, {ascii(because)[1:-1]}")
+        if verdict == REFUSE or against:
+            waiting_helps = against and against[0]
+            return [reply(*(("452", "4.7.1") if waiting_helps else ("550", "5.7.1")), ascii(because)[1:-1][:400])]
+        route = route_of(policy, self.lines, decision.rule.mailbox, sender, time.monotonic())
+        changes = edits(decision, self.headers, policy.hostname, email.utils.localtime(), route)
+        packets = [] if decision.envelope_sender is None else [change_sender(decision.envelope_sender)]
+        return [*packets, *(change_header(*change) for change in changes), CONTINUE]
 
 
 def ready():
@@ -180,23 +175,30 @@ def ready():
             channel.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
-def main():
-    """Serve until systemd says stop."""
-    import milter  # noqa: PLC0415 (libmilter is on relay hosts only; everything above works without it)
+async def keep(ledger):
+    """Write what was counted, once a second."""
+    while True:
+        await asyncio.sleep(1)
+        try:
+            ledger.write()
+        except OSError as error:
+            tell(f"{USAGE} cannot be written, a restart would forget what was counted: {error}")
 
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+async def serve():
+    """Answer Postfix until systemd says stop."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    source, lines, ledger = Source(POLICY), {}, Ledger(USAGE, int(time.time()) // 60)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     os.umask(0o007)    # the socket is for the group, which is Postfix's
-    functions = callbacks(milter, Source(POLICY))
-    milter.set_flags(milter.CHGHDRS | milter.ADDHDRS | milter.CHGFROM | milter.SETSYMLIST)
-    milter.set_exception_policy(milter.TEMPFAIL)
-    for name in ("connect", "envfrom", "header", "eom", "close"):
-        getattr(milter, f"set_{name}_callback")(functions[name])
-    milter.setconn(f"unix:{SOCKET}")
-    milter.register("m365-relay-policy", negotiate=functions["negotiate"])
-    milter.opensocket(True)
+    server = await loop.create_unix_server(lambda: Session(Conversation(source, lines, ledger)), SOCKET, backlog=1024)
+    keeper = loop.create_task(keep(ledger))
     ready()
-    milter.main()
+    await stop.wait()
+    server.close()
+    keeper.cancel()
+    ledger.write()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(serve())

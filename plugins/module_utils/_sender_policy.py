@@ -38,6 +38,8 @@ class Rule(NamedTuple):
     fallback_from: str      # the author of a message that names none; "" for none
     display_name: str       # "" = the sender's own
     reply_to: str           # original, keep, none or an address
+    recipients_per_day: int    # of each login or client address; 0: as many as it likes
+    messages_per_hour: int
 
 
 class Policy(NamedTuple):
@@ -50,6 +52,9 @@ class Policy(NamedTuple):
     own: Rule               # the relay's own mail
     realm: str
     hostname: str
+    counts_recipients: bool     # a rule limits them
+    routes: dict                # mailbox -> {"prompt": where Postfix delivers, "bulk": where to}
+    messages_per_minute: dict   # mailbox -> how many it may send
 
 
 class Decision(NamedTuple):
@@ -68,7 +73,7 @@ def compile_policy(settings):
     """Return the Policy of the inventory variables (checked before: see _preflight_sender_policy).
 
     settings: sender_policy_logins, _networks, _default and _realm, with `mailboxes` (the identities', the default first) and
-    `hostname` (the relay's own).
+    `hostname` (the relay's own); perhaps `routes` and `messages_per_minute`, for each mailbox.
     """
     mailboxes, realm = settings["mailboxes"], settings["sender_policy_realm"].lower()
     logins, networks, exclusive = {}, {4: {}, 6: {}}, {}
@@ -81,10 +86,14 @@ def compile_policy(settings):
         for network in map(ipaddress.ip_network, entry.get("networks", [])):
             bits = network.max_prefixlen - network.prefixlen
             networks[network.version].setdefault(bits, {})[int(network.network_address) >> bits] = rule
+    default = compile_rule("sender_policy_default", settings["sender_policy_default"], mailboxes[0])
+    by_network = (rule for tables in networks.values() for table in tables.values() for rule in table.values())
     return Policy(
         logins, {version: sorted(tables.items()) for version, tables in networks.items()},
-        compile_rule("sender_policy_default", settings["sender_policy_default"], mailboxes[0]), exclusive,
-        compile_rule("the relay's own mail", {"reply_to": "keep"}, mailboxes[0]), realm, settings["hostname"].lower(),
+        default, exclusive, compile_rule("the relay's own mail", {"reply_to": "keep"}, mailboxes[0]), realm, settings["hostname"].lower(),
+        any(rule.recipients_per_day for rule in (default, *logins.values(), *by_network)),
+        {canonical(mailbox): routes for mailbox, routes in (settings.get("routes") or {}).items()},
+        {canonical(mailbox): number for mailbox, number in (settings.get("messages_per_minute") or {}).items()},
     )
 
 
@@ -111,6 +120,7 @@ def compile_rule(place, entry, default_mailbox):
     return Rule(
         place, mailbox, mode, compile_patterns(patterns), entry.get("otherwise", REFUSE), canonical(entry.get("fallback_from") or "") or "",
         as_phrase(entry.get("display_name") or ""), reply_to if "@" not in reply_to else canonical(reply_to),
+        int(entry.get("recipients_per_day") or 0), int(entry.get("messages_per_hour") or 0),
     )
 
 

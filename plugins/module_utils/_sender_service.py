@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import json
 
-from . import _sender_explain, _sender_headers, _sender_milter, _sender_policy, _services
+from . import _milter_protocol, _sender_explain, _sender_headers, _sender_lanes, _sender_milter, _sender_policy, _sender_quotas, _services
+from ._transports import route
 
 UNIT = "m365-relay-policy.service"
-MODULES = (_sender_explain, _sender_headers, _sender_milter, _sender_policy)
+MODULES = (_milter_protocol, _sender_explain, _sender_headers, _sender_lanes, _sender_milter, _sender_policy, _sender_quotas)
+# What the module is told and the service need not know: routes are made from it.
+ABOUT_LANES = ("smtp_hosts", "smtp_ports", "messages_per_minute", "mailbox_limits")
 
 
 def wanted_files(settings, unit):
@@ -18,9 +21,23 @@ def wanted_files(settings, unit):
 
 def policy(settings):
     """Return the file of the policy. Raises KeyError or ValueError for what cannot be compiled."""
-    _sender_policy.compile_policy(settings)
-    text = json.dumps(settings, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    known = with_lanes(settings)
+    _sender_policy.compile_policy(known)
+    text = json.dumps(known, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     return _services.Wanted(_sender_milter.POLICY, text.encode(), 0o640, _services.group("postfix"))
+
+
+def with_lanes(settings):
+    """Return the settings of the service: which way the mail of each mailbox goes, and how fast it may."""
+    known = {name: value for name, value in settings.items() if name not in ABOUT_LANES}
+    hosts = zip(settings["mailboxes"], settings["smtp_hosts"], settings["smtp_ports"], strict=True)
+    relayhosts = {mailbox: f"[{host}]:{port}" for mailbox, host, port in hosts}
+    known["routes"] = {mailbox: {"prompt": route(mailbox, host), "bulk": route(mailbox, host, bulk=True)} for mailbox, host in relayhosts.items()}
+    limits = {mailbox.lower(): limit for mailbox, limit in settings["mailbox_limits"].items()}
+    known["messages_per_minute"] = {
+        mailbox: int(limits.get(mailbox.lower(), {}).get("messages_per_minute", settings["messages_per_minute"])) for mailbox in relayhosts
+    }
+    return known
 
 
 def apply(settings, unit, check_only=False):

@@ -61,7 +61,10 @@ def is_there(wanted):
 def write(files):
     """Write these files, each old or new at any moment."""
     for wanted in files:
-        os.makedirs(os.path.dirname(wanted.path), mode=0o755, exist_ok=True)
+        folder = os.path.dirname(wanted.path)
+        if not os.path.isdir(folder):
+            os.mkdir(folder)
+            os.chmod(folder, 0o755)    # whatever root's umask is
         write_atomically(wanted.path, wanted.content, wanted.mode, 0, wanted.gid)
 
 

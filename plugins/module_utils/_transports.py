@@ -18,3 +18,8 @@ def lane(mailbox, bulk=False):
 def route(mailbox, relayhost, bulk=False):
     """Return where a message of a mailbox goes, as transport:nexthop."""
     return f"{lane(mailbox, bulk)}:{relayhost}"
+
+
+def lanes(mailboxes):
+    """Return the lanes of all mailboxes, {name: {"mailbox": whose, "bulk": which}}; the first one is the default."""
+    return {lane(mailbox, bulk): {"mailbox": mailbox, "bulk": bulk} for mailbox in mailboxes for bulk in (False, True)}

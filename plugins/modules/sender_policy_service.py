@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Installs the program, its systemd unit and the policy on a relay, and starts it. Postfix asks it about every message, as a milter.
   - A new policy counts from the next message on, without a restart. A new program or unit is started anew.
-  - Needs Debian's package C(python3-milter) on the relay; role P(simple_m365.relay.sender_policy#role) installs it.
+  - The service runs in the group of Postfix, so that must be installed.
 author: "Simple M365 Relay contributors (@simple-m365-relay)"
 extends_documentation_fragment:
   - simple_m365.relay.attributes
@@ -26,7 +26,9 @@ attributes:
     support: full
 options:
   settings:
-    description: The variables of the role, with V(mailboxes) (of the identities, the default first) and V(hostname) (the relay's own name).
+    description:
+      - The variables of the role, with V(mailboxes) (of the identities, the default first), their V(smtp_hosts) and V(smtp_ports), V(hostname) (the
+        relay's own name), V(messages_per_minute) and V(mailbox_limits) (mailbox to its own V(messages_per_minute)).
     type: dict
     required: true
   unit:
@@ -44,6 +46,10 @@ EXAMPLES = r"""
       sender_policy_default: {}
       sender_policy_realm: example.org
       mailboxes: [scans@example.org]
+      smtp_hosts: [smtp.office365.com]
+      smtp_ports: [587]
+      messages_per_minute: 30
+      mailbox_limits: {}
       hostname: relay.example.org
     unit: "{{ lookup('ansible.builtin.template', 'etc/systemd/system/m365-relay-policy.service.j2') }}"
 """

@@ -16,7 +16,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.simple_m365.relay.plugins.module_utils import _networks
 
 ROOT = Path(__file__).parents[4]
-NAMES = ["postfix_networks", "postfix_problems", "sasldb_problems", "sender_policy_explain", "sender_policy_problems", "xoauth2_problems"]
+NAMES = ["backport_problems",
+    "pacer_settings", "postfix_networks", "postfix_problems", "postfix_refusals", "sasldb_problems", "sender_policy_explain", "sender_policy_problems",
+    "xoauth2_problems",
+]
 
 # Values as inventories have them: made from others, encrypted, not there.
 INVENTORY = """
@@ -27,7 +30,7 @@ all:
   vars:
     postfix_hostname: "{{ 'relay.' ~ postfix_domain }}"
     postfix_domain: corp.test
-    postfix_destination_concurrency: "{{ 1 + 1 }}"
+    postfix_connections: "{{ 1 + 1 }}"
     postfix_trusted_networks: ["{{ '10.0.0' ~ '.0/8' }}", 192.168.0.0/24]
     sasldb_realm: "{{ postfix_domain }}"
     sasldb_users:

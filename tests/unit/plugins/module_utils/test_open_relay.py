@@ -131,6 +131,8 @@ UNSOUND_CHANGES = {
     "no TLS out": ({"smtp_tls_security_level": ""}, "smtp_tls_security_level"),
     "a name from DNS": ({"smtp_tls_security_level": "verify", "relayhost": "office365.com"}, "name from DNS"),
     "a name from DNS at level secure": ({"smtp_tls_secure_cert_match": "hostname", "relayhost": "office365.com:587"}, "name from DNS"),
+    "the pacer of another lane": ({"smtp_tls_policy_maps": "socketmap:unix:/run/m365-relay-pacer/socket:other"}, "smtp_tls_policy_maps"),
+    "more than the pacer": ({"smtp_tls_policy_maps": "socketmap:unix:/run/m365-relay-pacer/socket:smtp,static:may"}, "smtp_tls_policy_maps"),
     "a TLS policy for some": ({"smtp_tls_policy_maps": "static:none"}, "smtp_tls_policy_maps"),
     "the old TLS policy": ({"smtp_tls_per_site": "static:none"}, "smtp_tls_per_site"),
     "mail returned while signed out": ({"smtp_sasl_auth_soft_bounce": "no"}, "smtp_sasl_auth_soft_bounce"),
@@ -169,6 +171,11 @@ def test_what_would_open_the_relay_is_named(changes, says):
     found = _open_relay.problems(SOUND | changes, SERVICES)
     assert len(found) == 1
     assert says in found[0]
+
+
+def test_the_one_tls_policy_that_is_accepted_is_the_pacer_asked_by_the_name_of_the_service():
+    lane = service("m365-scans", "smtp", "unix", smtp_tls_policy_maps="socketmap:unix:/run/m365-relay-pacer/socket:m365-scans")
+    assert _open_relay.problems(SOUND, [*SERVICES, lane]) == []
 
 
 @pytest.mark.parametrize("unsound, says", UNSOUND_SERVICES.values(), ids=UNSOUND_SERVICES)

@@ -24,13 +24,17 @@ DEFAULTS = {
     "postfix_tls_key": "/etc/ssl/private/ssl-cert-snakeoil.key",
     "postfix_sasl_realm": "corp.test",
     "postfix_sender_address": "scans@corp.test",
+    "postfix_postmaster": "scans@corp.test",
+    "postfix_delay_warning": "4h",
     "postfix_message_size_limit": 36700160,
     "postfix_client_connection_count_limit": 50,
     "postfix_client_connection_rate_limit": 1200,
     "postfix_client_message_rate_limit": 1200,
     "postfix_client_auth_rate_limit": 120,
-    "postfix_destination_concurrency": 2,
-    "postfix_destination_rate_delay": "1s",
+    "postfix_connections": 1,
+    "postfix_messages_per_minute": 30,
+    "postfix_recipients_per_day": 10000,
+    "postfix_mailbox_limits": {},
     "postfix_queue_lifetime": "5d",
     "postfix_extra_parameters": {},
     "postfix_extra_services": [],
@@ -51,10 +55,13 @@ DEFAULTS = {
     "xoauth2_scope": "https://outlook.office.com/SMTP.Send",
     "xoauth2_audiences": ["https://outlook.office.com", "https://outlook.office365.com"],
     "xoauth2_refresh_window": 300,
-    "xoauth2_plugin_source": "debian",
+    "xoauth2_plugin_source": "auto",
     "xoauth2_plugin_deb": "",
     "xoauth2_plugin_deb_checksum": "",
+    "xoauth2_plugin_repository": {},
     "xoauth2_plugin_suite": "experimental",
+    "xoauth2_plugin_cache": "/root/.cache/simple_m365.relay",
+    "xoauth2_plugin_build_host": "",
 }
 CHECKSUM = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -74,10 +81,12 @@ GOOD = {
     "a certificate of one's own": {"postfix_tls_certificate": "/etc/letsencrypt/live/relay.corp.test/fullchain.pem", "postfix_tls_key": "/etc/ssl/relay.key"},
     "a realm that is no domain": {"postfix_sasl_realm": "local", "sasldb_realm": "local"},
     "senders that stay as they are": {"postfix_sender_address": ""},
+    "a postmaster, and nobody warned": {"postfix_postmaster": "it@corp.test", "postfix_delay_warning": "0s"},
+    "no postmaster": {"postfix_postmaster": ""},
     "a mailbox with signs": {"postfix_sender_address": "o'brien.scan+1_a@corp.test"},
     "numbers as text, as surveys give them": {"postfix_message_size_limit": "36700160", "xoauth2_smtp_port": "587"},
     "limits switched off": {"postfix_client_auth_rate_limit": 0, "postfix_client_message_rate_limit": 0},
-    "no delay and a week in the queue": {"postfix_destination_rate_delay": "0s", "postfix_queue_lifetime": "1w"},
+    "no limit and a week in the queue": {"postfix_messages_per_minute": 0, "postfix_recipients_per_day": 0, "postfix_queue_lifetime": "1w"},
     "harmless parameters": {
         "postfix_extra_parameters": {
             "smtpd_banner": "$myhostname ESMTP", "header_checks": "regexp:/etc/postfix/header_checks", "virtual_alias_maps": "hash:/etc/our-aliases",
@@ -133,6 +142,20 @@ GOOD = {
     "a package from a URL": {
         "xoauth2_plugin_source": "deb", "xoauth2_plugin_deb": "https://packages.corp.test:8443/sasl-xoauth2.deb", "xoauth2_plugin_deb_checksum": CHECKSUM,
     },
+    "a repository with its key": {
+        "xoauth2_plugin_source": "repository",
+        "xoauth2_plugin_repository": {
+            "uris": ["http://packages.corp.test:8080/debian", "https://mirror.corp.test"], "suites": ["trixie", "trixie/updates"], "components": ["main"],
+            "key": "https://packages.corp.test/key.gpg", "key_checksum": CHECKSUM,
+        },
+    },
+    "a flat repository": {
+        "xoauth2_plugin_source": "repository",
+        "xoauth2_plugin_repository": {
+            "uris": ["https://packages.corp.test/"], "suites": ["./"], "key": "https://packages.corp.test/key.asc", "key_checksum": CHECKSUM,
+        },
+    },
+    "a plugin that is built on a host of its own": {"xoauth2_plugin_source": "backport", "xoauth2_plugin_build_host": "builder-1"},
     "variables of somebody else's role": {"postfix_install": ["postfix"], "monitoring_port": 1},
 }
 

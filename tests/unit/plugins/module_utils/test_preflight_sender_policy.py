@@ -61,6 +61,9 @@ BAD = {
     "a realm with a blank": ({"sender_policy_realm": "a b"}, "is not a realm"),
     "a way out that is none": ({"sender_policy_when_down": "accept"}, "Write one of defer, global_rewrite"),
     "a socket elsewhere": ({"sender_policy_milter": "inet:127.0.0.1:1"}, "is not where the service listens"),
+    "no recipients at all": (logins({"recipients_per_day": 0}), "recipients_per_day: 0 is out of range"),
+    "recipients as text": (networks({"networks": ["10.0.0.0/8"], "recipients_per_day": "many"}), "recipients_per_day: 'many' is not a whole number"),
+    "half a message": ({"sender_policy_default": {"messages_per_hour": 0.5}}, "messages_per_hour: the number 0.5"),
     # Between rules that are each right
     "a login in two rules": (logins({"logins": ["a"]}, {"logins": ["a"]}),
                              "a@corp.test stands in sender_policy_logins, rule 1 and in sender_policy_logins, rule 2"),
@@ -78,9 +81,6 @@ BAD = {
     "exclusive without addresses": (logins({"exclusive": True}), "is exclusive and lists no addresses"),
     "exclusive for everybody": (logins({"exclusive": True, "addresses": ["*"]}), "nobody else could send"),
     "a mailbox that is no identity": (logins({"mailbox": "x@corp.test"}), "which is no identity. Write one of scans@corp.test, orders@corp.test"),
-    "one address through two mailboxes": (logins({"mode": "as_is", "addresses": ["a@b.test"]},
-                                                 {"mode": "as_is", "addresses": ["a@b.test"], "mailbox": "orders@corp.test"}),
-                                          "Write one mailbox for it"),
     "everything as it is": (logins({"mode": "as_is", "addresses": ["*"]}), "Microsoft blocks the mailbox"),
     "a fallback outside the identity": (logins({"mode": "as_is", "fallback_from": "a@b.test"}), "which its own addresses do not allow"),
     "a fallback outside the addresses": (logins({"addresses": ["a@b.test"], "fallback_from": "c@b.test"}), "which its own addresses do not allow"),
@@ -102,6 +102,9 @@ FINE = {
     "an address in another script": logins({"addresses": ["x@bücher.test", "*@xn--bcher-kva.test"]}),
     "domains beside each other": logins({"addresses": ["*@b.test"], "exclusive": True}, {"addresses": ["*@*.b.test", "*@ab.test"]}),
     "no milter": {"sender_policy_milter": ""},
+    "one address through two mailboxes": logins({"mode": "as_is", "addresses": ["a@b.test"]},
+                                                {"mode": "as_is", "addresses": ["a@b.test"], "mailbox": "orders@corp.test"}),
+    "limits": {**logins({"recipients_per_day": 100, "messages_per_hour": 10}), "sender_policy_default": {"recipients_per_day": 1}},
 }
 
 

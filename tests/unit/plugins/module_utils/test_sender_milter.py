@@ -110,10 +110,83 @@ def test_the_table_who_may_send_as_whom():
     rows = explain.who_may_send(SETTINGS)
     assert rows[0] == {
         "who": "app@corp.test", "may_write": "billing@corp.test, boss@corp.test (nobody else may)", "leaves_as": "what it wrote", "others": "are refused",
-        "rule": "sender_policy_logins, rule 1",
+        "at_most": "no limit", "rule": "sender_policy_logins, rule 1",
     }
     assert rows[3]["may_write"] == f"nothing but {SCANS}"
-    assert rows[-1] == {"who": "everybody else", "may_write": "any address", "leaves_as": SCANS, "others": "are refused", "rule": "sender_policy_default"}
+    assert rows[-1] == {"who": "everybody else", "may_write": "any address", "leaves_as": SCANS, "others": "are refused",
+                        "at_most": "no limit", "rule": "sender_policy_default"}
     lines = explain.as_text(rows).splitlines()
     assert len(lines) == 1 + len(rows)
     assert len({line.index("sender_policy_") for line in lines[1:]}) == 1
+
+
+class Keeper:
+    """A ledger that remembers nothing."""
+
+    def claim(self, *_claim):
+        return None
+
+
+ROUTES = {
+    "routes": {SCANS: {"prompt": "m365-scans_corp_test:[smtp.office365.com]:587", "bulk": "m365-scans_corp_test-bulk:[smtp.office365.com]:587"},
+               "orders@corp.test": {"prompt": "m365-orders_corp_test:[smtp.office365.us]:587", "bulk": "m365-orders_corp_test-bulk:[smtp.office365.us]:587"}},
+    "messages_per_minute": {SCANS: 30, "orders@corp.test": 30}, "mailboxes": [SCANS, "orders@corp.test"],
+    "sender_policy_networks": [{"networks": ["10.9.0.0/16"], "mailbox": "Orders@corp.test", "recipients_per_day": 3}],
+}
+
+
+def answers(tmp_path, login="", client="10.0.0.1", sender="a@b.test", headers=(), times=1, recipients=1, ledger=None):
+    """Hand in messages, all alike; return the packets of each as text."""
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({**SETTINGS, **ROUTES}), encoding="utf-8")
+    conversation = milter.Conversation(milter.Source(str(path)), {}, ledger or Keeper())
+    conversation.connect(client)
+    said = []
+    for _turn in range(times):
+        conversation.sender(login, sender)
+        for _recipient in range(recipients):
+            conversation.recipient()
+        for name, value in (("From", "a@b.test"), *headers):
+            conversation.header(name.encode(), value.encode())
+        said.append(b"".join(conversation.end_of_message("4X")).decode("latin-1"))
+    return said
+
+
+@pytest.mark.parametrize(("login", "client", "sender", "lane"), [
+    ("new", "10.0.0.1", "a@b.test", "scans_corp_test:[smtp.office365.com]"), ("", "10.9.1.1", "a@b.test", "orders_corp_test:[smtp.office365.us]"),
+    ("", "10.9.1.1", "", "orders_corp_test:[smtp.office365.us]"), ("", "127.0.0.1", "root@corp.test", "scans_corp_test:[smtp.office365.com]"),
+    ("", "127.0.0.1", "", "scans_corp_test:[smtp.office365.com]"), ("", "127.0.0.1", "double-bounce@relay.corp.test", "scans_corp_test:[smtp.office365.com]"),
+])
+def test_each_message_is_told_where_it_goes(tmp_path, login, client, sender, lane):
+    [packets] = answers(tmp_path, login, client, sender)
+    assert f"\0\0\0\x01X-M365-Relay-Route\0m365-{lane}:587\0" in packets
+
+
+def test_who_hands_in_more_than_a_few_goes_by_the_bulk_lane(tmp_path):
+    assert ["-bulk:" in packets for packets in answers(tmp_path, times=12)] == [False] * 10 + [True] * 2
+
+
+def test_a_clients_own_route_goes(tmp_path):
+    [packets] = answers(tmp_path, headers=[("X-M365-Relay-Route", "smtp:[evil.test]"), ("x-m365-relay-ROUTE", "x")])
+    removed = [packets.index(f"\0\0\0{chr(number)}X-M365-Relay-Route\0\0") for number in (2, 1)]
+    assert removed == sorted(removed)
+    assert packets.index("X-M365-Relay-Route\0m365-") > removed[1]
+
+
+def test_over_its_quota_a_client_is_asked_to_come_back(tmp_path):
+    said = answers(tmp_path, client="10.9.1.1", times=3, recipients=2, ledger=milter.Ledger(str(tmp_path / "usage"), 0))
+    assert "452 4.7.1 sender_policy_networks, rule 1 allows 3 recipients a day, and they are used up." in said[1]
+    assert "452 4.7.1" in said[2]
+    assert "452" not in said[0]
+
+
+def test_more_than_a_quota_at_once_is_refused(tmp_path):
+    [said] = answers(tmp_path, client="10.9.1.1", recipients=4, ledger=milter.Ledger(str(tmp_path / "usage"), 0))
+    assert "550 5.7.1 sender_policy_networks, rule 1 allows 3 recipients a day, and this message alone has 4." in said
+
+
+def test_recipients_are_asked_for_when_a_rule_limits_them(source):
+    there, path = source
+    assert milter.Conversation(there, {}, Keeper()).wants_recipients() is False
+    path.write_text(json.dumps({**SETTINGS, **ROUTES}), encoding="utf-8")
+    assert milter.Conversation(there, {}, Keeper()).wants_recipients() is True
