@@ -11,6 +11,7 @@ import syslog
 import time
 
 from . import _catalogue, _doctor_host, _doctor_network, _doctor_token, _relay_settings
+from ._commands import CommandError
 from ._doctor_network import Failed
 
 # In this order; the number is the exit code when it is the first that fails.
@@ -111,6 +112,8 @@ def tried(stage, mailbox, identity, probe):
         seen = probe()
     except Failed as failed:
         return failure(stage, mailbox, identity, failed)
+    except CommandError as error:    # Postfix's own programs refuse to work with a configuration that is wrong
+        return failure(stage, mailbox, identity, Failed("configuration_wrong", str(error)))
     return {"stage": stage, "identity": mailbox, "status": "ok", "seen": seen}
 
 

@@ -162,13 +162,22 @@ class Session:
 
     def __init__(self, identity):
         self.host, self.port = identity["smtp_host"], identity["smtp_port"]
-        self.client = smtplib.SMTP(timeout=PATIENCE, local_hostname=socket.gethostname())
+        self.client = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_error):
-        self.client.close()
+        if self.client:
+            self.client.close()
+
+    def open(self):
+        """Connect; return the greeting."""
+        try:
+            self.client = smtplib.SMTP(self.host, self.port, socket.gethostname(), PATIENCE)
+        except smtplib.SMTPConnectError as error:    # any greeting but 220
+            return error.smtp_code, error.smtp_error
+        return 220, b""
 
     def named(self, step, *arguments, phase=None, expected=(220, 250)):
         """Do one step; return its reply as (code, words). Raises Failed for a refusal, silence or a cut."""
@@ -189,7 +198,7 @@ class Session:
 
     def greet(self):
         """Take the greeting, and see that TLS is offered."""
-        self.named(self.client.connect, self.host, self.port)
+        self.named(self.open)
         self.named(self.client.ehlo)
         if not self.client.has_extn("starttls"):
             raise Failed("tls_not_offered", f"{self.host} does not offer STARTTLS")

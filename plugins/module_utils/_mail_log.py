@@ -124,10 +124,10 @@ def messages(lines):
         key = item["queue_id"] or number
         before = found.pop(key, None)
         if before:
-            item["recipients"] = list(dict.fromkeys(before["recipients"] + item["recipients"]))
-            if before["result"] in ("bounced", "expired") and item["result"] == "delivered":
-                item = dict(before, recipients=item["recipients"])
-        found[key] = item
+            lost = before["result"] in ("bounced", "expired") and item["result"] == "delivered"
+            found[key] = dict(before if lost else item, recipients=list(dict.fromkeys(before["recipients"] + item["recipients"])))
+        else:
+            found[key] = item
     return list(found.values())
 
 

@@ -65,7 +65,7 @@ def summary(directory, now):
     """
     ids = {name: listed(f"{directory}/{name}") for name in QUEUES}
     logs = listed(f"{directory}/defer")
-    deferrals = collections.Counter(itertools.chain.from_iterable(set(deferral_reasons(path)) for queue_id, path in logs.items() if queue_id in ids["deferred"]))
+    deferrals = collections.Counter(itertools.chain.from_iterable(set(deferral_reasons(path)) for name, path in logs.items() if name in ids["deferred"]))
     known, causes, examples = {}, collections.Counter(), {}
     for reason, count in deferrals.items():
         name = named(reason, known)

@@ -56,7 +56,7 @@ def gather(now=None):
 
 
 def ports(parameters, services):
-    """Connect to every port on which Postfix takes mail. Returns [{port, address, answer}]; answer is the greeting, or why there is none (ok: false)."""
+    """Connect to every port on which Postfix takes mail. Returns [{port, address, ok, answer}]; answer is the greeting's code, or why it is not 220."""
     numbers = {number_of(service["name"].rpartition(":")[2]) for service in services if service["type"] == "inet"}
     return [dict(greeting(address, port), port=port, address=address)
             for port in sorted(numbers - {None}) for address in _postfix_proof.addresses(parameters)]
@@ -68,17 +68,20 @@ def number_of(name):
 
 
 def greeting(address, port):
-    """Return what a port says first."""
+    """Return whether a port greets."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE    # whether it answers is asked, not who
     try:
-        client = smtplib.SMTP_SSL(timeout=2, context=context, local_hostname="localhost") if port == 465 else smtplib.SMTP(timeout=2, local_hostname="localhost")
-        with contextlib.closing(client):
-            code, words = client.connect(address, port)
-            with contextlib.suppress(smtplib.SMTPException, OSError):
-                client.quit()
-            return {"ok": code == 220, "answer": f"{code} {words.decode('utf-8', 'replace')}"}
+        if port == 465:
+            client = smtplib.SMTP_SSL(address, port, "localhost", timeout=2, context=context)
+        else:
+            client = smtplib.SMTP(address, port, "localhost", timeout=2)
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            client.quit()
+        return {"ok": True, "answer": "220"}
+    except smtplib.SMTPConnectError as error:
+        return {"ok": False, "answer": f"answers {error.smtp_code} {error.smtp_error.decode('utf-8', 'replace')}"}
     except (OSError, smtplib.SMTPException) as error:
         return {"ok": False, "answer": f"does not answer: {error}"}
 
@@ -173,6 +176,7 @@ def problems(found, now):
     """Return what needs somebody, as sentences."""
     told = [] if found["postfix_runs"] else ["Postfix does not run: systemctl status postfix."]
     told += [f"Port {item['port']} on {item['address']} {item['answer']}." for item in found["ports"] if not item["ok"]]
+    told += [] if found["timer"] else [f"{TIMER} does not run: tokens will run out. systemctl enable --now {TIMER}"]
     told += [] if found["identities"] else [f"{_relay_settings.PATH} names no identity: run site.yml."]
     for item in found["identities"]:
         told += identity_problems(item, now)

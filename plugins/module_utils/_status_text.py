@@ -12,13 +12,14 @@ def as_text(found):
     """Return the state of one relay, a line for each thing."""
     now, queue = found["at"], found["queue"]
     lines = [f"{found['hostname']}: {'all is well' if not found['problems'] else 'needs somebody'}"]
-    lines += [f"  port {item['port']:<5} {item['address']}: {item['answer']}" for item in found["ports"]]
+    lines += [f"  port {item['port']:<5} {item['address']}: {'answers' if item['ok'] else item['answer']}" for item in found["ports"]]
     lines.append(f"  queue      {queue_text(queue)}")
     lines += [f"    {cause['messages']:>6} wait because of {cause['name']}: {cause['reason'][:120]}" for cause in queue["causes"]]
     for item in found["identities"]:
         lines += [f"  identity   {item['mailbox']} ({item['grant']})", *(f"    {line}" for line in identity_lines(item, now))]
     for mailbox, said in (found["pacer"] or {}).items():
-        lines.append(f"  today      {mailbox}: {said.get('recipients_today')} of {said.get('recipients_limit')} recipients, {said.get('waiting')} messages wait")
+        today = f"{said.get('recipients_today')} of {said.get('recipients_limit')} recipients"
+        lines.append(f"  today      {mailbox}: {today}, {said.get('waiting')} messages wait")
     lines += [
         f"  renewal    the timer {'runs' if found['timer'] else 'does not run'}",
         f"  accounts   {'not known' if found['accounts'] is None else found['accounts']}",
@@ -32,7 +33,8 @@ def identity_lines(item, now):
     """Return what is known of an identity."""
     token = item["token"]
     lines = [f"token {token['state']}{', of ' + token['whose'] if token['whose'] else ''}{until(', until ', token['expires_at'])}"]
-    lines.append(f"last renewal {ago(item['renewed_at'], now)}" + (f", {item['days_left']} days left on the 90-day clock" if item["days_left"] is not None else ""))
+    clock = f", {item['days_left']} days left on the 90-day clock" if item["days_left"] is not None else ""
+    lines.append(f"last renewal {ago(item['renewed_at'], now)}{clock}")
     if item["last_error"]:
         lines.append(f"last failure {ago(item['last_error'].get('at') or 0, now)}: {item['last_error'].get('name')}")
     lines.append(f"last message accepted by Microsoft {ago(item['last_accepted_at'], now)}, last login there {ago(item['last_login_at'], now)}")

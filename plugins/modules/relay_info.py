@@ -57,7 +57,7 @@ status:
       description: Whether Postfix runs.
       type: bool
     ports:
-      description: Every port on which Postfix takes mail, with C(address), C(ok) and C(answer) (its greeting).
+      description: Every port on which Postfix takes mail, with C(address), C(ok) and C(answer).
       type: list
       elements: dict
     queue:

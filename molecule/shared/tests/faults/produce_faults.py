@@ -62,8 +62,9 @@ def cause(recipient):
     return None
 
 
+before = doctor("--renew")
 named = {fault: by_doctor(fault) for fault in ASKED["doctor"]}
 named |= {fault: by_message(fault) for fault in ASKED["messages"]}
+status = json.loads(subprocess.run(["m365-relay", "status", "--json"], capture_output=True, text=True, check=False).stdout)
 named |= {fault: by_doctor(fault, "--renew") for fault in ASKED["renew"]}
-print(json.dumps({"named": named, "afterwards": doctor("--renew"), "status": json.loads(
-    subprocess.run(["m365-relay", "status", "--json"], capture_output=True, text=True, check=False).stdout)}))
+print(json.dumps({"before": before, "named": named, "afterwards": doctor("--renew"), "status": status}))
