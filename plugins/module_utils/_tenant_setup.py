@@ -55,7 +55,7 @@ def wrong_with(one):
                 found += [f"{key} of an identity: {said}" for said in wrong.args]
     for key in ("tenant_id", "client_id"):
         if not GUID.fullmatch(str(one.get(key, ""))):
-            found.append(f"{key} of {shown(one.get('mailbox'))}: {shown(one.get(key))} is not a GUID. Write the id, for example {PLACEHOLDER} for an app to be made.")
+            found.append(f"{key} of {shown(one.get('mailbox'))}: {shown(one.get(key))} is not a GUID. Write the id; {PLACEHOLDER} for an app to be made.")
     if str(one.get("tenant_id")) == PLACEHOLDER:
         found.append(f"tenant_id of {shown(one.get('mailbox'))}: is a placeholder. Write the id of your tenant (Entra admin center > Overview > Tenant ID).")
     if (one.get("grant") or "device_code") not in GRANTS:

@@ -17,8 +17,8 @@ from ansible_collections.simple_m365.relay.plugins.module_utils import _networks
 
 ROOT = Path(__file__).parents[4]
 NAMES = [
-    "backport_problems", "postfix_networks", "postfix_problems", "powershell", "sasldb_problems", "sender_policy_explain", "sender_policy_problems", "tenant_plan",
-    "xoauth2_problems",
+    "backport_problems", "postfix_networks", "postfix_problems", "powershell", "sasldb_problems", "sender_policy_explain", "sender_policy_problems",
+    "tenant_plan", "xoauth2_problems",
 ]
 
 # Values as inventories have them: made from others, encrypted, not there.

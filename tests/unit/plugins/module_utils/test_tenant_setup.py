@@ -18,7 +18,10 @@ TENANT = "11111111-2222-4333-8444-555555555555"
 OTHER = "66666666-7777-4888-8999-000000000000"
 CLIENT = "aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"
 QUOTES = "'\u2018\u2019\u201a\u201b"
-NASTY = ["o'brien@corp.test", "'';Remove-Mailbox-scans@corp.test", "$(calc)@corp.test", "a`b", "{x}", "# no comment", '"', "\u2019; calc; \u2018", "'@\u201b'", "#>", ""]
+NASTY = [
+    "o'brien@corp.test", "'';Remove-Mailbox-scans@corp.test", "$(calc)@corp.test", "a`b", "{x}", "# no comment",
+    '"', "\u2019; calc; \u2018", "'@\u201b'", "#>", "",
+]
 
 
 def identity(**fields):
@@ -80,7 +83,8 @@ def test_text_is_read_back_as_it_was_and_nothing_of_it_is_code(value):
 
 
 @pytest.mark.parametrize(("value", "written"), [
-    (True, "$true"), (False, "$false"), (5, "5"), ([], "@(\n)"), ({}, "@{\n}"), (["a", 1], "@(\n    'a'\n    1\n)"), ({"A": {"B": "c"}}, "@{\n    A = @{\n        B = 'c'\n    }\n}"),
+    (True, "$true"), (False, "$false"), (5, "5"), ([], "@(\n)"), ({}, "@{\n}"), (["a", 1], "@(\n    'a'\n    1\n)"),
+    ({"A": {"B": "c"}}, "@{\n    A = @{\n        B = 'c'\n    }\n}"),
 ])
 def test_other_values(value, written):
     assert _tenant_setup.literal(value) == written
