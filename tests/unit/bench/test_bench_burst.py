@@ -19,7 +19,7 @@ def accepted(sender, number, at):
     return event("smtp message", at, message_id=f"<{sender}.{number}@bench.test>")
 
 
-def figures(monkeypatch, log, *, sent=10, waiting=0, bounced=0, drained=20.0):
+def figures(monkeypatch, log, *, sent=10, waiting=0, bounced=0, drained=True):
     monkeypatch.setattr(shared, "queued", lambda *_arguments: waiting)
     monkeypatch.setattr(burst, "bounces", lambda *_arguments: bounced)
     return burst.row(BED, "guide", log, LONE, {"started": 1000.0, "ended": 1001.0, "sent": sent, "refused": []}, drained, 6.0)
@@ -57,6 +57,6 @@ def test_the_small_senders_last_message_by_the_whole_drain(monkeypatch):
 def test_other_hosts_and_other_times_do_not_count(monkeypatch):
     log = [{**accepted("sender1", 0, 1001.0), "client": "192.0.2.9"}, event("smtp refused", 950.0, result="smtp_server_busy"),
            event("smtp refused", 1003.0, result="smtp_server_busy")]
-    row = figures(monkeypatch, log, drained=None)
+    row = figures(monkeypatch, log, drained=False)
     assert (row["accepted"], row["throttled"]) == (0, 1)
     assert row["throttling replies"] == {"smtp_server_busy": 1}
