@@ -61,13 +61,18 @@ def _equals(pattern):
     return re.compile(fnmatch.translate(pattern)).match if set(pattern) & set("*?[") else pattern.__eq__
 
 
+def specificity(match):
+    """Return by how many characters a match tells one failure from others; of two that fit, the higher one is right."""
+    return len(re.sub(r"[*?\[\]]", "", "".join(match.values())))
+
+
 def _prepared(sources):
     """Return [(tests, entry)] of these sources, the most specific match (most characters that are no wildcard) first."""
     rows = []
     for entry in (entry for entry in ENTRIES if entry["source"] in sources):
         for match in entry["match"]:
             tests = {key: (_contains if key == "text" else _equals)(pattern) for key, pattern in match.items()}
-            rows.append((len(re.sub(r"[*?\[\]]", "", "".join(match.values()))), tests, entry))
+            rows.append((specificity(match), tests, entry))
     return [row[1:] for row in sorted(rows, key=lambda row: -row[0])]
 
 

@@ -63,6 +63,15 @@ PLUGIN = [
 ]
 
 POSTFIX = [
+    # Notices
+    {
+        "name": "notice_discarded",
+        "match": [{"text": "undeliverable postmaster notification discarded"}],
+        "meaning": "A bounce could be delivered to nobody, and the notice about it could not be delivered to postfix_postmaster either: Postfix gave it up.",
+        "remedy": "journalctl -t postfix/bounce -t postfix/qmgr --grep 'QUEUE ID OF THAT LINE' names the address. postfix_postmaster has to be a mailbox that "
+                  f"exists and that {{mailbox}} may write to ({SITE}).",
+        "mail": "bounces", "retry": False, "certainty": "documented",
+    },
     # The way out
     {
         "name": "delivery_suspended",
@@ -130,7 +139,7 @@ POSTFIX = [
     {
         "name": "tls_policy_unavailable",
         "match": [{"text": "client TLS configuration problem"}],
-        "meaning": "Postfix asks for the TLS policy of each delivery, and the relay's own service that keeps to Microsoft's limits (m365-relay-pacer) gave none: "
+        "meaning": "Postfix asks for the TLS policy of each delivery, and the service that keeps to Microsoft's limits (m365-relay-pacer) gave none: "
                    "{mailbox} has had its recipients of the day, or the service does not run.",
         "remedy": "journalctl -u m365-relay-pacer -n 20 on the relay says which. A daily limit passes by itself; a raised one belongs into "
                   f"postfix_recipients_per_day or postfix_mailbox_limits. If the service does not run: systemctl restart m365-relay-pacer, or {SITE}.",

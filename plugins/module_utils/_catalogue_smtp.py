@@ -165,7 +165,7 @@ ENTRIES = [
             {"status": "5.7.60"},
         ],
         "meaning": "{mailbox} may not send as the address in the message's From or envelope.",
-        "remedy": f"Leave postfix_sender_address at {{mailbox}}, so that every sender is rewritten ({SITE}); or allow the other address: {SEND_AS}; a proxy "
+        "remedy": f"Let it leave as the mailbox (mode: as_mailbox in sender_policy_*, {SITE}); or allow the other address: {SEND_AS}; a proxy "
                   "address of the mailbox: "
                   "Set-OrganizationConfig -SendFromAliasEnabled $true. Do it soon: repeated refusals block the mailbox.",
         "mail": "bounces", "retry": False, "certainty": "documented",
@@ -174,7 +174,7 @@ ENTRIES = [
         "name": "sender_blocked_send_as",
         "match": [{"reply": "550", "status": "5.2.252", "text": "Sender throttled"}],
         "meaning": "Microsoft has blocked {mailbox} for a time, because too many messages had a sender that it may not send as.",
-        "remedy": f"Leave postfix_sender_address at {{mailbox}} ({SITE}), or allow the other sender: {SEND_AS}. {BLOCKED}",
+        "remedy": f"Let everything leave as the mailbox (mode: as_mailbox in sender_policy_*, {SITE}), or allow the other sender: {SEND_AS}. {BLOCKED}",
         "mail": "bounces", "retry": True, "certainty": "documented",
     },
     {
@@ -222,15 +222,15 @@ ENTRIES = [
         "name": "sender_domain_unregistered",
         "match": [{"status": "5.7.750"}],
         "meaning": "The sender's domain is not registered in the tenant.",
-        "remedy": "Microsoft 365 admin center > Settings > Domains > Add domain, or leave postfix_sender_address at {mailbox}, so that every sender is "
-                  "rewritten.",
+        "remedy": "Microsoft 365 admin center > Settings > Domains > Add domain, or let it leave as the mailbox (mode: as_mailbox in "
+                  "sender_policy_*).",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
     {
         "name": "from_invalid",
         "match": [{"status": "5.7.512"}],
         "meaning": "The message has no valid From header (RFC 5322, section 3.6.2).",
-        "remedy": "Leave postfix_sender_address at {mailbox}, so that From is rewritten; or set a sender address in the device or application that sends.",
+        "remedy": "Leave sender_policy_milter as it is, so that From is put right; or set a sender address in the device or application that sends.",
         "mail": "bounces", "retry": False, "certainty": "documented",
     },
     # Limits

@@ -106,10 +106,11 @@ class Pacer:
     def serve(self, mailbox):
         """Answer everybody whose turn has come; remember it first."""
         window, served = self.windows[mailbox], []
-        while (client := _pacer_window.take(window, _pacer_state.boot_clock())) is not None:
+        while mailbox not in self.held and (client := _pacer_window.take(window, _pacer_state.boot_clock())) is not None:
             served.append(client)
+            self.since_reading[mailbox] = self.since_reading.get(mailbox, 0) + 1
+            self.judge_day(mailbox)
         if served:
-            self.since_reading[mailbox] = self.since_reading.get(mailbox, 0) + len(served)
             self.remember()
         for client in served:
             client.answer(SECURE)

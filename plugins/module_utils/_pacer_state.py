@@ -107,10 +107,10 @@ def save_status(path, mailboxes, now):
     write_atomically(path, json.dumps({"at": int(now), "mailboxes": mailboxes}).encode(), 0o644)
 
 
-def problem_of(save, *arguments):
+def problem_of(save, place, *arguments):
     """Save something; return what went wrong, or ""."""
     try:
-        save(*arguments)
+        save(place, *arguments)
     except OSError as error:
-        return f"warning: {error.filename or 'state'} cannot be written: {error.strerror}"
+        return f"warning: {place} cannot be written: {error.strerror}"
     return ""

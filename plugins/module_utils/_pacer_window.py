@@ -11,7 +11,8 @@ import collections
 import dataclasses
 
 PROMPT_TURNS = 4    # prompt messages for each bulk one, while both lanes wait
-BULK_BURST = 3      # a third of a window is what bulk mail may take at once; the rest of it is spread evenly, so that prompt mail finds room
+# Bulk mail takes a third of a window at once; the rest is spread evenly, so that prompt mail finds room. It catches up at most a tenth.
+AT_ONCE, CATCH_UP = 3, 10
 
 
 @dataclasses.dataclass
@@ -52,17 +53,18 @@ def free_at(window, now):
 
 def bulk_at(window, now):
     """Return when bulk mail may go, as far as its own even spread is concerned."""
-    return max(now, window.bulk_due - spacing(window) * (window.messages // BULK_BURST))
+    if not window.messages or len(window.gone) < window.messages / AT_ONCE:
+        return now
+    return max(now, window.bulk_due - window.seconds / CATCH_UP)
 
 
 def first_lane(window, now):
     """Return the lane whose turn it is, or None when nobody may go now."""
-    bulk_may = window.bulk and (not window.messages or bulk_at(window, now) <= now)
     if window.messages and free_at(window, now) > now:
         return None
-    if bulk_may and (not window.prompt or window.turns >= PROMPT_TURNS):
-        return window.bulk
-    return window.prompt or None
+    if window.prompt:
+        return window.bulk if window.bulk and window.turns >= PROMPT_TURNS else window.prompt
+    return window.bulk if window.bulk and bulk_at(window, now) <= now else None
 
 
 def take(window, now):

@@ -125,6 +125,12 @@ def check_sender_address(value):
         mail_address(value, "the mailbox, or '' to leave all senders as they are")
 
 
+def check_postmaster(value):
+    """Who reads the relay's own mail; empty: nobody here."""
+    if value != "":
+        mail_address(value, "the address of somebody who reads the relay's own mail")
+
+
 def check_milters(value):
     """Services that Postfix asks about every message."""
     list_of(value, "a list of sockets", "['unix:/run/m365-relay-policy/milter.sock'], or [] for none")
@@ -214,7 +220,9 @@ per_minute_and_mailbox = partial(whole_number, low=0, high=100_000, meaning="how
 per_day_and_mailbox = partial(whole_number, low=0, high=10_000_000, meaning="how many recipients a mailbox may have in a day (0 switches the limit off)")
 OF_A_MAILBOX = {"messages_per_minute": per_minute_and_mailbox, "recipients_per_day": per_day_and_mailbox}
 
-MADE_FROM = {"postfix_sasl_realm": ("postfix_domain", "sasldb_realm"), "postfix_sender_address": ("xoauth2_mailbox",)}
+MADE_FROM = {
+    "postfix_sasl_realm": ("postfix_domain", "sasldb_realm"), "postfix_sender_address": ("xoauth2_mailbox",), "postfix_postmaster": ("xoauth2_mailbox",),
+}
 REQUIRED = ("postfix_hostname", "postfix_domain")
 CHECKS = {
     "postfix_hostname": partial(host_name, what="the full name of the relay", example="relay.example.org"),
@@ -241,6 +249,8 @@ CHECKS = {
     "postfix_recipients_per_day": per_day_and_mailbox,
     "postfix_mailbox_limits": check_mailbox_limits,
     "postfix_queue_lifetime": partial(check_time, shortest="1h", longest="100d", example="5d"),
+    "postfix_delay_warning": partial(check_time, shortest="0s", longest="100d", example="4h"),
+    "postfix_postmaster": check_postmaster,
     "postfix_extra_parameters": check_extra_parameters,
     "postfix_extra_services": check_extra_services,
 }

@@ -37,6 +37,7 @@ VARIABLES = {
     r"(smtp|default|m365-.*)_destination_concurrency_limit": "postfix_connections",
     r"(smtp|default|m365-.*)_(destination|transport)_rate_delay": "postfix_messages_per_minute",
     r"(maximal|bounce)_queue_lifetime": "postfix_queue_lifetime",
+    r"delay_warning_time": "postfix_delay_warning",
 }
 
 # Parameters that only the role sets: pattern -> why. IN_MAIN is about main.cf alone, NEVER about a service's own options too.
@@ -61,6 +62,7 @@ NEVER = {
         "would send mail another way than through Microsoft 365 (transport_maps is accepted for domains of your own)",
     r"(non_)?smtpd_milters|smtpd_milter_maps|milter_default_action|internal_mail_filter_classes|receive_override_options":
         "could let mail pass whose sender nobody has checked",
+    r"(smtp|lmtp|default)_delivery_status_filter": "could return mail that only has to wait",
     r"milter_header_checks|smtp_header_checks": "tells by which mailbox a message leaves",
     r"debug_peer_(list|level)": "would write passwords and tokens to the log",
     r"(config|command|daemon|data|queue|meta|shlib|manpage|html|readme|sample|process_id)_directory|(sendmail|mailq|newaliases|openssl)_path"

@@ -16,7 +16,10 @@ def is_bulk(lines, mailbox, sender, per_minute, now):
     """Put a message into its mailbox's line; tell whether it goes by the bulk lane.
 
     lines: what is remembered, {} at the start. sender: who handed it in. now: seconds of a clock that never goes back.
+    A mailbox without a limit (0 a minute) has no line, and everybody is prompt.
     """
+    if not per_minute:
+        return False
     line = lines.setdefault(mailbox, {"waiting": 0.0, "at": now, "senders": {}})
     line["waiting"] = max(0.0, line["waiting"] - (now - line["at"]) * per_minute / 60)
     line["at"] = now

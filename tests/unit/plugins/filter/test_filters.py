@@ -16,7 +16,10 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.simple_m365.relay.plugins.module_utils import _networks
 
 ROOT = Path(__file__).parents[4]
-NAMES = ["pacer_settings", "postfix_networks", "postfix_problems", "sasldb_problems", "sender_policy_explain", "sender_policy_problems", "xoauth2_problems"]
+NAMES = [
+    "pacer_settings", "postfix_networks", "postfix_problems", "postfix_refusals", "sasldb_problems", "sender_policy_explain", "sender_policy_problems",
+    "xoauth2_problems",
+]
 
 # Values as inventories have them: made from others, encrypted, not there.
 INVENTORY = """

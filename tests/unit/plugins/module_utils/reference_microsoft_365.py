@@ -266,6 +266,7 @@ REASONS = [
 
 # Other lines of the log: (line, entry).
 LINES = [
+    ("postfix/bounce[7]: warning: 4abc: undeliverable postmaster notification discarded", "notice_discarded"),
     ("warning: daily budget: scans@corp.test has reached its 10000 recipients in 24 hours; mail waits until some of them are a day old", "pacer_daily_budget"),
     ("postfix/smtp[7]: warning: SASL authentication failure: No worthy mechs found", "plugin_missing"),
     ("postfix/smtp[7]: auth failed: error setting certificate verify locations: CAfile: /etc/ssl/certs/ca-certificates.crt", "plugin_ca_missing"),

@@ -18,6 +18,7 @@ SERVICES = re.findall(r"^([a-z]+) +(inet|unix|unix-dgram) ", (ROLE / "templates/
 # The parameters of the role that anybody may replace by any value: no promise depends on them.
 FREE = {
     "local_recipient_maps", "alias_maps", "alias_database", "biff", "inet_interfaces", "append_dot_mydomain", "error_notice_recipient", "smtpd_banner",
+    "virtual_alias_maps", "2bounce_notice_recipient", "bounce_notice_recipient", "delay_notice_recipient",
     "smtp_tls_connection_reuse", "smtp_connection_cache_destinations", "smtp_connection_cache_time_limit", "connection_cache_ttl_limit",
     "minimal_backoff_time", "maximal_backoff_time", "queue_run_delay", "fast_flush_domains", "smtpd_discard_ehlo_keywords", "smtputf8_enable",
     "mailbox_size_limit", "smtpd_tls_received_header", "tls_ssl_options", "smtpd_client_event_limit_exceptions",

@@ -99,3 +99,8 @@ def test_a_faster_mailbox_is_done_sooner():
     for _turn in range(100):
         lanes.is_bulk(lines, MAILBOX, "a", 6000, 0)
     assert not lanes.is_bulk(lines, MAILBOX, "a", 6000, 1)
+
+
+def test_without_a_limit_everybody_is_prompt():
+    lines = {}
+    assert not any(lanes.is_bulk(lines, MAILBOX, "a", 0, 0) for _turn in range(100))
