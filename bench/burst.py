@@ -80,6 +80,7 @@ def measure(bed, hosts, count, scenario, during=None):
     limit = fastest(count, window) * 1.3 + 2 * window
     for host in hosts:
         timers(bed, host, scenario["scale"])
+    shared.microsoft_goes_first(bed)
     limits(bed, scenario)
     mailboxes = {host: shared.MAILBOX if host == "relay" else setups.SETUPS[host]["mailbox"] for host in hosts}
     lone = shared.send(bed, {host: shared.plan(bed, host, mailbox, {LONE: 1}) for host, mailbox in mailboxes.items()})
@@ -89,8 +90,9 @@ def measure(bed, hosts, count, scenario, during=None):
         during(bed)
     started = min(one["started"] for one in sent.values())
     drained = wait_until_drained(bed, hosts, started, limit)
+    waiting = {host: shared.waiting(bed, host) for host in hosts}    # before the log: what leaves the queue meanwhile is in the log
     log = shared.microsofts_log(bed, min(one["started"] for one in lone.values()))
-    rows = [row(bed, host, log, lone[host], sent[host], host in drained, window) for host in hosts]
+    rows = [row(bed, host, log, lone[host], sent[host], waiting[host], host in drained, window) for host in hosts]
     return [{**one, "refused": count - one["sent"]} for one in rows]
 
 
@@ -105,21 +107,21 @@ def wait_until_drained(bed, hosts, started, limit):
     return {host for host in hosts if not shared.queued(bed, host)}
 
 
-def row(bed, host, log, lone, sent, drained, window):
+def row(bed, host, log, lone, sent, waiting, drained, window):
     """Return the figures of one set-up."""
     address = bed["hosts"][host]["addresses"]
     mine = [event for event in log if event.get("client") in address]
     burst = [event for event in mine if event["time"] >= sent["started"]]
     accepted = [event for event in burst if event["what"] == "smtp message" and f"<{LONE}." not in event["message_id"]]
     times = collections.Counter(event["message_id"] for event in accepted)
-    waiting, bounced = shared.queued(bed, host), bounces(bed, host, sent["started"])
+    bounced = bounces(bed, host, sent["started"])
     took = (max((event["time"] for event in accepted), default=sent["started"]) if drained else time.time()) - sent["started"]
     small = [event["time"] - sent["started"] for event in accepted if event["message_id"].startswith(f"<{SMALL}.")]
     lone_done = [event["time"] - lone["started"] for event in mine if event["what"] == "smtp message" and f"<{LONE}." in event["message_id"]]
     throttled = collections.Counter(event["result"] for event in burst if event["what"] == "smtp refused")
     return {
-        "set-up": host, "sent": sent["sent"], "refused at the door": sent["refused"], "accepted": len(times), "waiting": waiting,
-        "lost": sent["sent"] - len(times) - waiting - bounced, "twice": sum(count - 1 for count in times.values()), "bounced": bounced,
+        "set-up": host, "sent": sent["sent"], "refused at the door": sent["refused"], "accepted": len(times), "waiting": len(waiting - set(times)),
+        "lost": sent["sent"] - len(waiting | set(times)) - bounced, "twice": sum(count - 1 for count in times.values()), "bounced": bounced,
         "throttled": sum(throttled.values()), "throttling replies": dict(throttled),
         "share %": 100 * fastest(len(times), window) / took if took else None,
         "small %": 100 * max(small) / took if drained and small else None, "small s": max(small) if small and len(small) == sent_small(sent) else None,
