@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import burst
 import pytest
-import shared
 
 BED = {"hosts": {"guide": {"addresses": ["192.0.2.1", "2001:db8::1"]}}}
 LONE = {"started": 900.0, "sent": 1}
@@ -19,10 +18,9 @@ def accepted(sender, number, at):
     return event("smtp message", at, message_id=f"<{sender}.{number}@bench.test>")
 
 
-def figures(monkeypatch, log, *, sent=10, waiting=0, bounced=0, drained=20.0):
-    monkeypatch.setattr(shared, "queued", lambda *_arguments: waiting)
+def figures(monkeypatch, log, *, sent=10, waiting=(), bounced=0, drained=True):
     monkeypatch.setattr(burst, "bounces", lambda *_arguments: bounced)
-    return burst.row(BED, "guide", log, LONE, {"started": 1000.0, "ended": 1001.0, "sent": sent, "refused": []}, drained, 6.0)
+    return burst.row(BED, "guide", log, LONE, {"started": 1000.0, "ended": 1001.0, "sent": sent, "refused": []}, set(waiting), drained, 6.0)
 
 
 def test_the_small_sender_has_ten_messages_and_comes_last():
@@ -39,8 +37,8 @@ def test_the_limits_ask_for_one_window_for_every_thirty_after_the_first(count, s
 
 def test_what_is_nowhere_is_lost_and_what_came_again_came_twice(monkeypatch):
     log = [*(accepted("sender1", number, 1001.0 + number) for number in range(5)), accepted("sender1", 0, 1009.0)]
-    row = figures(monkeypatch, log, waiting=2, bounced=1)
-    assert (row["accepted"], row["twice"], row["bounced"], row["lost"]) == (5, 1, 1, 2)
+    row = figures(monkeypatch, log, waiting=["<sender1.4@bench.test>", "<sender1.5@bench.test>", "<sender1.6@bench.test>"], bounced=1)
+    assert (row["accepted"], row["waiting"], row["twice"], row["bounced"], row["lost"]) == (5, 2, 1, 1, 2)
 
 
 def test_a_lone_message_is_counted_by_itself(monkeypatch):
@@ -57,6 +55,6 @@ def test_the_small_senders_last_message_by_the_whole_drain(monkeypatch):
 def test_other_hosts_and_other_times_do_not_count(monkeypatch):
     log = [{**accepted("sender1", 0, 1001.0), "client": "192.0.2.9"}, event("smtp refused", 950.0, result="smtp_server_busy"),
            event("smtp refused", 1003.0, result="smtp_server_busy")]
-    row = figures(monkeypatch, log, drained=None)
+    row = figures(monkeypatch, log, drained=False)
     assert (row["accepted"], row["throttled"]) == (0, 1)
     assert row["throttling replies"] == {"smtp_server_busy": 1}
