@@ -74,12 +74,16 @@ def test_settings_that_cannot_be_read(command, tmp_path, content):
 
 
 def test_tokens_that_only_root_may_read(command, monkeypatch):
-    def refused(_path):
-        raise PermissionError(13, "Permission denied", "/var/lib/m365-relay/tokens/scans@corp.test")
+    load = _tokens.load
+
+    def refused(path):
+        if path.endswith(MAILBOX):
+            raise PermissionError(13, "Permission denied", path)
+        return load(path)
 
     monkeypatch.setattr(_tokens, "load", refused)
     code, said = command("check")
-    assert code == 3 and "Permission denied" in said
+    assert code == 3 and "Permission denied" in said and "only root may" in said
 
 
 def test_a_mailbox_that_is_none_of_the_relays(command):
