@@ -1,7 +1,7 @@
 # Copyright (c) Simple M365 Relay contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bring certificates from the controller to the host, in the module's arguments and in no other file."""
+"""Bring certificates from the controller to the host in the module's arguments: no copy of them lies about on the way."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import time
 from . import _relay_settings, _renewal, _signin, _tokens
 
 EPILOG = """exit codes: 0 all is well, 1 a token is missing, has expired or could not be renewed, 2 the command line is wrong,
-3 the relay's settings cannot be read. A token itself is never shown."""
+3 the relay's settings or tokens cannot be read. A token itself is never shown."""
 
 
 def main(arguments):
@@ -20,11 +20,10 @@ def main(arguments):
     options = _parser().parse_args(arguments)
     try:
         settings = _relay_settings.load()
-        identities = _relay_settings.chosen(settings, options.mailbox)
-    except _relay_settings.UnusableError as error:
-        print(f"m365-relay token: {error}", file=sys.stderr)
+        found = ACTIONS[options.action](_relay_settings.chosen(settings, options.mailbox), settings, options)
+    except (_relay_settings.UnusableError, OSError) as error:
+        print(f"m365-relay token: {error}{' (only root may)' if isinstance(error, PermissionError) else ''}", file=sys.stderr)
         return 3
-    found = ACTIONS[options.action](identities, settings, options)
     if options.json:
         print(json.dumps(found, indent=2))
     else:

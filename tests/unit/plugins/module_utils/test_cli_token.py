@@ -73,6 +73,19 @@ def test_settings_that_cannot_be_read(command, tmp_path, content):
     assert code == 3 and "relay.json" in said
 
 
+def test_tokens_that_only_root_may_read(command, monkeypatch):
+    load = _tokens.load
+
+    def refused(path):
+        if path.endswith(MAILBOX):
+            raise PermissionError(13, "Permission denied", path)
+        return load(path)
+
+    monkeypatch.setattr(_tokens, "load", refused)
+    code, said = command("check")
+    assert code == 3 and "Permission denied" in said and "only root may" in said
+
+
 def test_a_mailbox_that_is_none_of_the_relays(command):
     assert command("check", "nobody@corp.test")[0] == 3
 
