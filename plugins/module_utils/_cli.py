@@ -39,11 +39,13 @@ def main(arguments):
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments[:1])
     if os.geteuid() != 0 and not {"-h", "--help"} & set(arguments):
-        print("m365-relay: only root may read what it needs: sudo m365-relay ...", file=sys.stderr)
+        sys.stderr.write("m365-relay: only root may read what it needs: sudo m365-relay ...\n")
         return 3
     module = importlib.import_module(f".{COMMANDS[options.command][0]}", __package__)
     try:
-        return module.main(arguments[1:])
+        code = module.main(arguments[1:])
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:    # who reads has had enough
@@ -52,4 +54,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

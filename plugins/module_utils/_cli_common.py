@@ -34,14 +34,24 @@ def told(function):
         except (CommandError, _relay_settings.UnusableError, OSError, ValueError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
-            print(f"m365-relay: {error}", file=sys.stderr)
+            complain(str(error))
             return 3
     return wrapped
 
 
+def say(text):
+    """Print a line, or several."""
+    sys.stdout.write(f"{text}\n")
+
+
+def complain(text):
+    """Print what is wrong where it is no answer."""
+    sys.stderr.write(f"m365-relay: {text}\n")
+
+
 def as_json(value):
     """Print a value for programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    say(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def age(text):

@@ -32,5 +32,5 @@ def main(arguments):
     if options.json:
         _cli_common.as_json(_doctor.report(findings))
     else:
-        print(_doctor.as_text(findings))
+        _cli_common.say(_doctor.as_text(findings))
     return _doctor.exit_code(findings)

@@ -36,11 +36,14 @@ def main(arguments):
         settings = json.load(stream)
     if options.table:
         rows = _sender_explain.who_may_send(settings)
-        _cli_common.as_json(rows) if options.json else print(_sender_explain.as_text(rows))
+        if options.json:
+            _cli_common.as_json(rows)
+        else:
+            _cli_common.say(_sender_explain.as_text(rows))
         return 0
     found = _sender_explain.explain(settings, options.login, options.client, options.sender, options.header_from or [options.sender])
     if options.json:
         _cli_common.as_json(found)
     else:
-        print("\n".join(f"{name.replace('_', ' '):<16} {value}" for name, value in found.items()))
+        _cli_common.say("\n".join(f"{name.replace('_', ' '):<16} {value}" for name, value in found.items()))
     return 1 if found["verdict"] == _sender_explain.REFUSE else 0

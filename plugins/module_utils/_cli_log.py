@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 
 from . import _catalogue, _cli_common, _mail_log
@@ -40,7 +41,9 @@ def main(arguments):
     for row in _mail_log.follow(lines) if options.follow else _mail_log.messages(lines):
         count += 1
         shown = without_addresses(row) if options.redact_addresses else row
-        print(json.dumps(shown, ensure_ascii=False) if options.json else as_line(shown), flush=options.follow)
+        _cli_common.say(json.dumps(shown, ensure_ascii=False) if options.json else as_line(shown))
+        if options.follow:
+            sys.stdout.flush()
     return 0 if count else 1
 
 

@@ -83,7 +83,7 @@ def show(options):
     if options.json:
         _cli_common.as_json({"queue_id": options.id, "text": text})
     else:
-        print(text)
+        _cli_common.say(text)
     return 0
 
 
@@ -96,7 +96,7 @@ def listed(options, messages, now):
         return 0 if rows else 1
     for row in rows:
         recipients = ", ".join(row["recipients"][:2]) + (f" and {len(row['recipients']) - 2} more" if len(row["recipients"]) > 2 else "")
-        print(f"{row['queue_id']:<16} {row['queue']:<8} {_status_text.span(row['age']):>7} {row['size']:>9} <{row['sender']}> -> {recipients}"
+        _cli_common.say(f"{row['queue_id']:<16} {row['queue']:<8} {_status_text.span(row['age']):>7} {row['size']:>9} <{row['sender']}> -> {recipients}"
               + (f": {row['cause']}" if row["cause"] else ""))
     return told(options, rows, f"{len(rows)} messages", 0 if rows else 1)
 
@@ -106,7 +106,7 @@ def confirmed(options, count):
     if options.yes:
         return True
     if not sys.stdin.isatty():
-        print("m365-relay queue delete: without a terminal it needs --yes", file=sys.stderr)
+        _cli_common.complain("queue delete needs --yes without a terminal")
         return False
     return input(f"Delete {count} messages? They cannot be brought back. Type yes: ").strip() == "yes"
 
@@ -116,5 +116,5 @@ def told(options, rows, words, code=0):
     if options.json:
         _cli_common.as_json({"done": words, "messages": rows})
     else:
-        print(words)
+        _cli_common.say(words)
     return code

@@ -25,5 +25,5 @@ def main(arguments):
     if options.json:
         _cli_common.as_json(found)
     else:
-        print(_status_text.as_text(found))
+        _cli_common.say(_status_text.as_text(found))
     return 1 if found["problems"] else 0

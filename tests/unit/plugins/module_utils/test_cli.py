@@ -38,14 +38,14 @@ def root(monkeypatch):
     monkeypatch.setattr(_cli.os, "geteuid", lambda: 0)
 
 
-@pytest.mark.parametrize("command", [[], ["doctor"], ["status"], ["log"], ["queue"], ["explain"]], ids=lambda command: " ".join(command))
+@pytest.mark.parametrize("command", [[], ["doctor"], ["status"], ["log"], ["queue"], ["explain"], ["token"]], ids=" ".join)
 def test_help_teaches_with_examples_and_exit_codes(capsys, command):
     with pytest.raises(SystemExit) as ended:
         _cli.main([*command, "--help"])
     told = capsys.readouterr().out
     assert ended.value.code == 0
     assert "example" in told and "exit code" in told
-    assert "--json" in told or command == ["queue"]
+    assert "--json" in told or command in (["queue"], ["token"])    # these have it in each action
 
 
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["doctor", "--nonsense"], ["queue"], ["queue", "hold"], ["queue", "delete", "--yes"],
