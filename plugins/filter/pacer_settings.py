@@ -48,7 +48,8 @@ _value:
 
 from ansible_collections.simple_m365.relay.plugins.module_utils._transports import lanes
 
-WINDOW, MARGIN = 60, 2    # seconds; without the margin deliveries of unlike length meet in Microsoft's window
+WINDOW = 60    # seconds
+MARGIN = 2     # without it deliveries of unlike length meet in Microsoft's window
 
 
 def limits(messages_per_minute, recipients_per_day):
