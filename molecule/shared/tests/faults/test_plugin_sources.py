@@ -34,6 +34,7 @@ cp certificate.pem /usr/local/share/ca-certificates/shop.crt
 update-ca-certificates >/dev/null
 cat > serve.py <<'EOT'
 import http.server, ssl
+http.server.SimpleHTTPRequestHandler.protocol_version = "HTTP/1.1"    # apt wants a connection that stays
 context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 context.load_cert_chain("certificate.pem", "key.pem")
 server = http.server.ThreadingHTTPServer(("localhost", 8443), http.server.SimpleHTTPRequestHandler)
@@ -49,7 +50,7 @@ update-ca-certificates --fresh >/dev/null 2>&1
 """
 NO_PLUGIN = """
 export DEBIAN_FRONTEND=noninteractive
-apt-get purge -q -y sasl-xoauth2 >/dev/null
+apt-get remove -q -y sasl-xoauth2 >/dev/null
 rm -f /etc/apt/sources.list.d/m365-relay-xoauth2.sources /etc/apt/preferences.d/m365-relay-xoauth2.pref
 """
 
