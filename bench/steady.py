@@ -18,6 +18,7 @@ import uuid
 import control
 import shared
 import testbed
+from m365 import directory
 
 APPS = {"device_code": shared.CLIENT_ID, "client_secret": "bbbbbbbb-cccc-4ddd-8eee-ffffffffffff", "client_certificate": "cccccccc-1111-4222-8333-444444444444"}
 MAILBOXES = {"device_code": shared.MAILBOX, "client_secret": "billing@corp.test", "client_certificate": "reports@corp.test"}
@@ -25,8 +26,9 @@ LIFETIME, THRESHOLD, PERIOD, WINDOW = 60, 30, 10, 10    # seconds: of a token; r
 ARRIVAL = 10    # seconds in which what was sent last has to arrive
 
 
-def variables(certificate, secret):
+def variables(certificate):
     """Return the inventory of a relay with one identity for each grant, and one account that sends through each."""
+    secret = directory.APPS[APPS["client_secret"]]["secrets"][0]
     credentials = {"client_secret": {"client_secret": secret}, "client_certificate": {"client_certificate": str(certificate)}}
     return {
         "xoauth2_identities": [{"mailbox": mailbox, "tenant_id": shared.TENANT, "client_id": APPS[grant], "grant": grant, **credentials.get(grant, {})}
@@ -48,12 +50,11 @@ def make_certificate(folder):
 
 
 def prepare_microsoft(microsoft, certificate):
-    """Let tokens live for a minute, lift the limits, and make the app that signs in by certificate. Returns the other app's secret."""
+    """Let tokens live for a minute, lift the limits, and make the app that signs in by certificate."""
     microsoft("POST", "/accounts", {"account": MAILBOXES["client_certificate"], "tenant": shared.TENANT})
     microsoft("POST", "/apps", {"client_id": APPS["client_certificate"], "tenant": shared.TENANT, "name": "Relay with a certificate", "public": False,
                                 "certificates": [certificate], "mailboxes": [MAILBOXES["client_certificate"]]})
     microsoft("POST", "/settings", {"access_token_lifetime": LIFETIME, "rate_limit": 0, "connection_limit": 0, "recipients_per_day": 0})
-    return microsoft("GET", "/state")["apps"][APPS["client_secret"]]["secrets"][0]
 
 
 def send_steadily(address, login, until, sent):
@@ -110,8 +111,8 @@ def main():
         return control.call(bed["control"], method, path, body)
 
     pem, certificate = make_certificate(pathlib.Path(options.inventory).parent)
-    secret = prepare_microsoft(microsoft, certificate)
-    shared.deploy(bed, variables(pem, secret))
+    prepare_microsoft(microsoft, certificate)
+    shared.deploy(bed, variables(pem))
     since = time.time()
     sent, seconds = send_all(bed["hosts"]["relay"]["addresses"][0], options.minutes)
     time.sleep(ARRIVAL)
