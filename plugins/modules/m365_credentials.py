@@ -28,7 +28,7 @@ attributes:
     support: full
 options:
   identities:
-    description: The identities, as in the variable O(simple_m365.relay.xoauth2#role:xoauth2_identities). Other keys are left out on the way to the host.
+    description: The identities, as in the variable O(simple_m365.relay.xoauth2#role:main:xoauth2_identities). Other keys are left out on the way to the host.
     type: list
     elements: dict
     required: true
