@@ -12,7 +12,13 @@ import time
 from . import _relay_settings, _renewal, _signin, _tokens
 
 EPILOG = """exit codes: 0 all is well, 1 a token is missing, has expired or could not be renewed, 2 the command line is wrong,
-3 the relay's settings or tokens cannot be read. A token itself is never shown."""
+3 the relay's settings or tokens cannot be read. A token itself is never shown.
+
+examples:
+  m365-relay token show                                  whose, for what, until when, and how the last renewal went
+  m365-relay token check scans@example.org               is it good? for monitoring
+  m365-relay token renew --force scans@example.org       renew it now, and say why not
+"""
 
 
 def main(arguments):
@@ -22,25 +28,26 @@ def main(arguments):
         settings = _relay_settings.load()
         found = ACTIONS[options.action](_relay_settings.chosen(settings, options.mailbox), settings, options)
     except (_relay_settings.UnusableError, OSError) as error:
-        print(f"m365-relay token: {error}{' (only root may)' if isinstance(error, PermissionError) else ''}", file=sys.stderr)
+        sys.stderr.write(f"m365-relay token: {error}{' (only root may)' if isinstance(error, PermissionError) else ''}\n")
         return 3
     if options.json:
-        print(json.dumps(found, indent=2))
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         for one in found:
-            print(_line(one), flush=True)
+            sys.stdout.write(_line(one) + "\n")
     return 0 if all(one["good"] for one in found) else 1
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="m365-relay token", description="The tokens with which this relay signs in to Microsoft 365.", epilog=EPILOG)
+    form = {"epilog": EPILOG, "formatter_class": argparse.RawDescriptionHelpFormatter}
+    parser = argparse.ArgumentParser(prog="m365-relay token", description="The tokens with which this relay signs in to Microsoft 365.", **form)
     actions = parser.add_subparsers(dest="action", required=True, metavar="show|renew|check")
     for name, words in (
         ("show", "tell what is known about each token: whose, for what, until when, and how the last renewal went"),
         ("renew", "renew each token that is near its end, as the timer does"),
         ("check", "see whether each token is good, without asking Microsoft"),
     ):
-        one = actions.add_parser(name, help=words, description=words, epilog=EPILOG)
+        one = actions.add_parser(name, help=words, description=words, **form)
         one.add_argument("--json", action="store_true", help="for programs")
         one.add_argument("mailbox", nargs="*", metavar="MAILBOX", help="only these; all by default")
         if name == "renew":
