@@ -17,10 +17,11 @@ import time
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 LOGS = TREE / ".cache" / "logs"
-SCENARIOS = ["default", "debian13", "debian12"]
+SCENARIOS = ["faults", "default", "debian13", "debian12"]
 
 # In the order in which they start: the longest first. Each is a list of programs.
 PARTS = {
+    "faults": [["molecule", "test", "--destroy", "always", "--scenario-name", "faults"]],
     "default": [["molecule", "test", "--destroy", "always", "--scenario-name", "default"]],
     "lint": [["yamllint", "--strict", "."], ["ruff", "check", "."], ["ansible-lint", "--offline", "--strict"]],
     "unit": [["pytest", "tests/unit"], ["python", "tests/old_msal.py"]],
