@@ -128,7 +128,7 @@ def empty(bed, host):
 
 def table(rows, columns):
     """Print rows (dictionaries) under the names of the columns."""
-    texts = [[name for name in columns], *[[shown(row.get(name)) for name in columns] for row in rows]]
+    texts = [list(columns), *[[shown(row.get(name)) for name in columns] for row in rows]]
     widths = [max(len(line[number]) for line in texts) for number in range(len(columns))]
     for line in texts:
         print("  ".join(text.ljust(width) if number == 0 else text.rjust(width) for number, (text, width) in enumerate(zip(line, widths, strict=True))))

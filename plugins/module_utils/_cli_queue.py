@@ -96,8 +96,8 @@ def listed(options, messages, now):
         return 0 if rows else 1
     for row in rows:
         recipients = ", ".join(row["recipients"][:2]) + (f" and {len(row['recipients']) - 2} more" if len(row["recipients"]) > 2 else "")
-        _cli_common.say(f"{row['queue_id']:<16} {row['queue']:<8} {_status_text.span(row['age']):>7} {row['size']:>9} <{row['sender']}> -> {recipients}"
-              + (f": {row['cause']}" if row["cause"] else ""))
+        cause = f": {row['cause']}" if row["cause"] else ""
+        _cli_common.say(f"{row['queue_id']:<16} {row['queue']:<8} {_status_text.span(row['age']):>7} {row['size']:>9} <{row['sender']}> -> {recipients}{cause}")
     return told(options, rows, f"{len(rows)} messages", 0 if rows else 1)
 
 

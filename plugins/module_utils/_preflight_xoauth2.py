@@ -86,7 +86,8 @@ def cloud_contradictions(settings):
     named = {name: cloud for name, cloud in clouds.items() if cloud and not (name == "xoauth2_cloud" and cloud == WORLD)}
     if len(set(named.values())) > 1:
         belongs = ", ".join(f"{name} belongs to {cloud}" for name, cloud in named.items())
-        yield f"{next(iter(named))}: {belongs}. Write the hosts and the scope of one cloud, for example those of your tenant's admin center."
+        first, *_others = named
+        yield f"{first}: {belongs}. Write the hosts and the scope of one cloud, for example those of your tenant's admin center."
     if settings.get("xoauth2_cloud") == "custom":
         for name in ("xoauth2_login_host", "xoauth2_smtp_host", "xoauth2_scope", "xoauth2_audiences"):
             if not settings.get(name):

@@ -174,7 +174,7 @@ def known(mailbox):
         found = _tokens.load(_tokens.state_path(mailbox, "json")) or {}
     except ValueError:
         found = {}
-    numbers = {key: found.get(key) if type(found.get(key)) is int else 0 for key in NOTHING}
+    numbers = {key: found.get(key) if isinstance(found.get(key), int) and not isinstance(found.get(key), bool) else 0 for key in NOTHING}
     return {**{key: "" for key in REMEMBERED}, "whose": "", "granted": "", "last_error": None, **found, **numbers}
 
 

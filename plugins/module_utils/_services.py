@@ -64,7 +64,7 @@ def write(files):
         folder = os.path.dirname(wanted.path)
         if not os.path.isdir(folder):
             os.mkdir(folder)
-            os.chmod(folder, 0o755)    # whatever root's umask is
+            os.chmod(folder, 0o755)    # noqa: S103 (programs and settings are for everybody, whatever root's umask is)
         write_atomically(wanted.path, wanted.content, wanted.mode, 0, wanted.gid)
 
 

@@ -185,7 +185,6 @@ def test_spans_are_read(text, seconds):
     assert _cli_common.age(text) == seconds
 
 
-
 @pytest.fixture
 def policy(monkeypatch, tmp_path):
     """The policy of the host."""

@@ -46,7 +46,7 @@ def test_good_inputs_give_no_problem(changes):
 
 def test_the_source_alone_is_enough():
     assert preflight.problems({"backport_source": "hello"}) == []
-    assert [problem.split(":")[0] for problem in preflight.problems({})] == ["backport_source"]
+    assert [problem.partition(":")[0] for problem in preflight.problems({})] == ["backport_source"]
 
 
 def test_the_checked_variables_are_the_declared_ones_and_those_with_defaults():

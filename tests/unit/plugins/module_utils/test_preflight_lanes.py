@@ -24,8 +24,10 @@ def test_what_is_wrong_is_said(mailboxes, limits, says):
     assert says in found[0]
 
 
-@pytest.mark.parametrize("identities", [[{"mailbox": "a@example.org"}, {"mailbox": "b@example.org"}], [{"mailbox": "A@example.org"}, {"mailbox": "a@example.org"}],
-                                        [], None, [{}], "text"], ids=["two", "one twice", "none", "nothing", "without a name", "text"])
+TWO, ONE_TWICE = ([{"mailbox": first}, {"mailbox": second}] for first, second in (("a@example.org", "b@example.org"), ("A@example.org", "a@example.org")))
+
+
+@pytest.mark.parametrize("identities", [TWO, ONE_TWICE, [], None, [{}], "text"], ids=["two", "one twice", "none", "nothing", "without a name", "text"])
 def test_what_is_sound_or_for_others_to_judge_is_let_pass(identities):
     assert problems({**SOUND, "xoauth2_identities": identities}) == []
 
