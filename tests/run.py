@@ -17,11 +17,12 @@ import time
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 LOGS = TREE / ".cache" / "logs"
-SCENARIOS = ["faults", "default", "debian13", "debian12"]
+SCENARIOS = ["faults", "tokens", "default", "debian13", "debian12"]
 
 # In the order in which they start: the longest first. Each is a list of programs.
 PARTS = {
     "faults": [["molecule", "test", "--destroy", "always", "--scenario-name", "faults"]],
+    "tokens": [["molecule", "test", "--destroy", "always", "--scenario-name", "tokens"]],
     "default": [["molecule", "test", "--destroy", "always", "--scenario-name", "default"]],
     "lint": [["yamllint", "--strict", "."], ["ruff", "check", "."], ["ansible-lint", "--offline", "--strict"]],
     "unit": [["pytest", "tests/unit"], ["python", "tests/old_msal.py"]],

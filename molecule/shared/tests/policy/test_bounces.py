@@ -15,7 +15,7 @@ from sending import empty_queue, hand_over, refusals_of_microsoft
 
 POSTMASTER = "it@corp.test"
 REFUSAL = "smtp_bad_outbound_sender"
-SETTINGS = {"postfix_postmaster": POSTMASTER, "postfix_delay_warning": "5s", "postfix_messages_per_minute": 0}
+SETTINGS = {"postfix_postmaster": POSTMASTER, "postfix_delay_warning": "5s"}
 OWN_NAMES = ["root", "root@corp.test", "root@localhost", "postmaster@relay.corp.test", "abuse@relay.corp.test", "MAILER-DAEMON", "Postmaster@Localhost"]
 
 

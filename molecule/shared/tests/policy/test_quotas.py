@@ -11,7 +11,7 @@ from sending import empty_queue, refusals_of_microsoft
 
 SERVICE = "m365-relay-policy.service"
 SETTINGS = {
-    "postfix_messages_per_minute": 0, "sender_policy_when_down": "global_rewrite",
+    "sender_policy_when_down": "global_rewrite",
     "sender_policy_logins": [
         {"logins": ["scanner"], "recipients_per_day": 5}, {"logins": ["printer"], "messages_per_hour": 2},
     ],

@@ -23,7 +23,7 @@ def two(host, play, microsoft):
     identities = [{"mailbox": MAILBOX, **APP}, {"mailbox": SHARED, **APP}]
     done = play("site", variables={"xoauth2_identities": identities, "postfix_extra_parameters": {"transport_maps": ROUTE}})
     assert done.returncode == 0, done.stdout
-    settings(host, seconds=WINDOW, margin=MARGIN)
+    settings(host, messages=LIMIT, seconds=WINDOW, margin=MARGIN)
     yield
     microsoft("POST", "/reset")
     microsoft("POST", "/person", {"account": MAILBOX})

@@ -80,7 +80,7 @@ def scaled(host, play, microsoft):
     microsoft("POST", "/person", {"account": MAILBOX})
     done = play("site")
     assert done.returncode == 0, done.stdout
-    settings(host, seconds=WINDOW, margin=MARGIN)
+    settings(host, messages=LIMIT, seconds=WINDOW, margin=MARGIN)
     yield
     microsoft("POST", "/reset")
     done = play("site")
