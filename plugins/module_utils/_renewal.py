@@ -65,7 +65,7 @@ def look(identity, now, threshold=None):
 def _is_due(identity, token, state, now, threshold):
     enough = max(ENOUGH_SECONDS, identity["refresh_window"]) if threshold is None else threshold
     left = _tokens.expiry(token) - now
-    if left <= enough or not _tokens.is_proven(token, identity):
+    if left <= enough or state["failures"] or not _tokens.is_proven(token, identity):
         return True
     lifetime = _lifetime(token, state)
     if lifetime and left > lifetime + SKEW:  # It was written down by a clock that was ahead: it ends before that.

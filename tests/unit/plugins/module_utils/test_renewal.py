@@ -44,6 +44,7 @@ def test_the_day_of_the_last_rotation_stays_when_nothing_rotates(relay, identity
 
 
 DUE = {
+    "the last attempt failed": (3600, {"failures": 1, "renewed_at": NOW - 60}, {}, True),
     "above the threshold": (1201, {}, {}, False),
     "at the threshold": (1200, {}, {}, True),
     "it does not say whose it is": (3000, {}, {"upn": None}, True),
