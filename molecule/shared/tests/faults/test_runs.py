@@ -73,7 +73,7 @@ def test_a_change_made_by_hand_is_found_and_taken_back(bed, host, play):
 
 # name: extra parameters or services, words of the error
 BROKEN = {
-    "a map that cannot be opened": ({"postfix_extra_parameters": {"smtp_header_checks": "regexp:/nonexistent/checks"}}, ["/nonexistent/checks"]),
+    "a map that cannot be opened": ({"postfix_extra_parameters": {"body_checks": "regexp:/nonexistent/checks"}}, ["/nonexistent/checks"]),
     "a parameter that Postfix does not know": ({"postfix_extra_parameters": {"smptd_banner": "hello"}}, ["smptd_banner"]),
     "a program that does not exist": ({"postfix_extra_services": [{"name": "extra", "type": "unix", "command": "no-such-daemon"}]}, ["no-such-daemon"]),
 }
