@@ -21,13 +21,13 @@ from __future__ import annotations
 import fnmatch
 import re
 
-from . import _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp
+from . import _catalogue_app, _catalogue_host, _catalogue_postfix, _catalogue_signin, _catalogue_smtp
 
 SOURCES = {
     "signin": _catalogue_signin.ENTRIES + _catalogue_app.ENTRIES,
     "smtp": _catalogue_smtp.ENTRIES,
-    "plugin": _catalogue_host.PLUGIN,
-    "postfix": _catalogue_host.POSTFIX,
+    "plugin": _catalogue_postfix.PLUGIN,
+    "postfix": _catalogue_postfix.POSTFIX,
     "host": _catalogue_host.HOST,
 }
 ENTRIES = [dict(entry, source=source) for source, entries in SOURCES.items() for entry in entries]

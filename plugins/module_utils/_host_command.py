@@ -11,6 +11,7 @@ from . import (
     _catalogue,
     _catalogue_app,
     _catalogue_host,
+    _catalogue_postfix,
     _catalogue_signin,
     _catalogue_smtp,
     _cli,
@@ -31,8 +32,8 @@ TIMER, SERVICE = "m365-relay-token.timer", "m365-relay-token.service"
 COMMAND = "/usr/local/sbin/m365-relay"
 PLUGIN = "/etc/sasl-xoauth2.conf"
 MODULES = (
-    _catalogue, _catalogue_app, _catalogue_host, _catalogue_signin, _catalogue_smtp, _cli, _cli_token, _clouds, _credentials, _files, _grants, _relay_settings,
-    _renewal, _signin, _tokens, *_host_command_parts.MODULES,
+    _catalogue, _catalogue_app, _catalogue_host, _catalogue_postfix, _catalogue_signin, _catalogue_smtp, _cli, _cli_token, _clouds, _credentials, _files,
+    _grants, _relay_settings, _renewal, _signin, _tokens, *_host_command_parts.MODULES,
 )
 SCRIPT = """#!/bin/sh
 # From there Python finds the program, whatever lies in the directory of the caller.
@@ -62,7 +63,7 @@ def _plugin(settings):
 def apply(settings, units, check_only=False):
     """Bring program, settings and units to what is wanted, and remove what is left of identities that are gone.
 
-    Returns (paths that changed, units that were started anew, paths that were removed).
+    Returns what a module returns, with the paths that were or would be removed.
     """
     missing = sorted({one["ca_file"] for one in settings["identities"] if one["ca_file"] != _tokens.CA_FILE and not os.path.isfile(one["ca_file"])})
     if missing:
@@ -71,10 +72,11 @@ def apply(settings, units, check_only=False):
     removed = leftovers(settings)
     files = wanted_files(settings, units)
     needs = [wanted.path for wanted in files if wanted.path.startswith(_services.UNITS)]
-    changed, started = _services.bring(files, {TIMER: needs}, check_only)
+    found = _services.bring(files, {TIMER: needs}, check_only)
     if not check_only:
         _remove(removed)  # After the settings: a renewal that starts now knows no more of them.
-    return changed, started, removed
+    gone = [{"before_header": path, "after_header": "/dev/null", "before": "(removed)\n", "after": ""} for path in removed]
+    return {**found, "removed": removed, "diff": found["diff"] + gone}
 
 
 def leftovers(settings):

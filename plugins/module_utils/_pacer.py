@@ -13,11 +13,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
-import sys
 import time
 
 from . import _pacer_day, _pacer_state, _pacer_window
+from ._daemon import file_state, ready, tell
 
 SETTINGS = "/etc/m365-relay/pacer.json"
 SOCKET = "/run/m365-relay-pacer/socket"
@@ -29,12 +28,6 @@ PATIENCE = 90           # seconds; Postfix's own is 100
 LONGEST_REQUEST = 1000
 TICK = 5                # seconds between two looks at the settings' file and the status
 READ_SELDOM, READ_OFTEN = 30, 5    # seconds between two readings of the journal, far from the daily limit and near it
-
-
-def tell(text):
-    """Write one line to the journal."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 class Pacer:
@@ -50,7 +43,7 @@ class Pacer:
         self.remembered, problem = _pacer_state.load_windows(STATE)
         if problem:
             tell(f"what went before is not known ({problem}): every mailbox waits one window out")
-        self.seen = _pacer_state.state_of(SETTINGS)
+        self.seen = file_state(SETTINGS)
         self.use(_pacer_state.load_settings(SETTINGS))
 
     # --- settings ---
@@ -77,7 +70,7 @@ class Pacer:
 
     def look_at_settings(self):
         """Read the settings again when the file is another one; a broken one changes nothing."""
-        state = _pacer_state.state_of(SETTINGS)
+        state = file_state(SETTINGS)
         if state != self.seen:
             self.seen = state
             try:
@@ -300,14 +293,6 @@ async def keep_telling(pacer):
             told, at = status, pacer.clock()
             pacer.trouble("status", _pacer_state.problem_of(_pacer_state.save_status, STATUS, told, at))
         await asyncio.sleep(TICK)
-
-
-def ready():
-    """Tell systemd that the socket is open."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
 async def serve():

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 
-from . import _files, _pacer, _pacer_day, _pacer_state, _pacer_window, _services
+from . import _daemon, _files, _pacer, _pacer_day, _pacer_state, _pacer_window, _services
 
 UNIT = "m365-relay-pacer.service"
-MODULES = (_files, _pacer, _pacer_day, _pacer_state, _pacer_window)
+MODULES = (_daemon, _files, _pacer, _pacer_day, _pacer_state, _pacer_window)
 
 
 def wanted_files(settings, unit):
@@ -19,6 +19,6 @@ def wanted_files(settings, unit):
 
 
 def apply(settings, unit, check_only=False):
-    """Bring the service to what is wanted. New settings count at once, without a restart. Returns (paths that changed, units started anew)."""
+    """Bring the service to what is wanted. New settings count at once, without a restart. Returns what a module returns."""
     files = wanted_files(settings, unit)
     return _services.bring(files, {UNIT: [wanted.path for wanted in files[1:]]}, check_only)

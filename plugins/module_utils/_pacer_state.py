@@ -7,7 +7,6 @@ What went is remembered by the clock of the boot, which nobody sets; the time of
 from __future__ import annotations
 
 import json
-import os
 import time
 
 from ._files import write_atomically
@@ -25,15 +24,6 @@ def boot():
     """Return what names this boot of the host."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
         return stream.read().strip()
-
-
-def state_of(path):
-    """Return what differs when a file is another one, or None when there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def check_settings(settings):

@@ -15,10 +15,9 @@ import email.utils
 import json
 import os
 import signal
-import socket
-import sys
 import time
 
+from ._daemon import file_state, ready, tell
 from ._milter_protocol import CONTINUE, Session, change_header, change_sender, reply, text
 from ._sender_lanes import is_bulk
 from ._sender_policy import REFUSE, compile_policy, decide, full_login, keeps
@@ -42,12 +41,12 @@ class Source:
 
     def __init__(self, path):
         """Read the file; raise OSError or ValueError when there is no policy in it."""
-        self.path, self.seen = path, state(path)
+        self.path, self.seen = path, file_state(path)
         self.policy = load(path)
 
     def current(self):
         """Return the policy."""
-        now = state(self.path)
+        now = file_state(self.path)
         if now != self.seen:
             self.seen = now
             try:
@@ -58,25 +57,10 @@ class Source:
         return self.policy
 
 
-def state(path):
-    """Return what differs when a file is another one, or None when there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
 def load(path):
     """Return the compiled policy in a file."""
     with open(path, encoding="utf-8") as stream:
         return compile_policy(json.load(stream))
-
-
-def tell(line):
-    """Write one line to the journal."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 def shown(value):
@@ -165,14 +149,6 @@ class Conversation:
         changes = edits(decision, self.headers, policy.hostname, email.utils.localtime(), route)
         packets = [] if decision.envelope_sender is None else [change_sender(decision.envelope_sender)]
         return [*packets, *(change_header(*change) for change in changes), CONTINUE]
-
-
-def ready():
-    """Tell systemd that the socket is open."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-            channel.sendto(b"READY=1", address.replace("@", "\0", 1) if address.startswith("@") else address)
 
 
 async def keep(ledger):

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import json
 
-from . import _milter_protocol, _sender_explain, _sender_headers, _sender_lanes, _sender_milter, _sender_policy, _sender_quotas, _services
+from . import _daemon, _milter_protocol, _sender_explain, _sender_headers, _sender_lanes, _sender_milter, _sender_policy, _sender_quotas, _services
 from ._transports import route
 
 UNIT = "m365-relay-policy.service"
-MODULES = (_milter_protocol, _sender_explain, _sender_headers, _sender_lanes, _sender_milter, _sender_policy, _sender_quotas)
+MODULES = (_daemon, _milter_protocol, _sender_explain, _sender_headers, _sender_lanes, _sender_milter, _sender_policy, _sender_quotas)
 # What the module is told and the service need not know: routes are made from it.
 ABOUT_LANES = ("smtp_hosts", "smtp_ports", "messages_per_minute", "mailbox_limits")
 
@@ -41,6 +41,6 @@ def with_lanes(settings):
 
 
 def apply(settings, unit, check_only=False):
-    """Bring the service to what is wanted. A new policy counts at once, without a restart. Returns (paths that changed, units started anew)."""
+    """Bring the service to what is wanted. A new policy counts at once, without a restart. Returns what a module returns."""
     files = wanted_files(settings, unit)
     return _services.bring(files, {UNIT: [wanted.path for wanted in files[1:]]}, check_only)

@@ -84,7 +84,6 @@ def is_current(name, paths):
 
 def start(name):
     """Enable a unit and start it anew. Raises ServiceFailed with what it wrote."""
-    run(["systemctl", "daemon-reload"])
     run(["systemctl", "enable", name])
     done = run(["systemctl", "restart", name], check=False)
     if done.returncode != 0 or run(["systemctl", "is-active", name], check=False).returncode != 0:
@@ -102,15 +101,23 @@ def bring(files, units, check_only=False):
     files: [Wanted] in the order in which they are written: what a service reads comes before what starts it.
     units: {name of a unit: the paths after whose change it has to be started anew}; all of them are started with the host.
 
-    Returns (paths that changed, units that were or would be started anew).
+    Returns a dict as modules return it: files (paths that changed), restarted (units that were or would be started anew), and the diff
+    of what is no program.
     """
     changed = [wanted for wanted in files if not is_there(wanted)]
     paths = [wanted.path for wanted in changed]
     stale = [name for name, needs in units.items() if set(needs) & set(paths) or not is_current(name, needs)]
+    found = {"files": paths, "restarted": stale, "diff": [difference(wanted) for wanted in changed if not wanted.path.startswith(PROGRAM)]}
     if not check_only:
         write(changed)
-        if any(path.startswith(UNITS) for path in paths):
+        if stale or any(path.startswith(UNITS) for path in paths):
             run(["systemctl", "daemon-reload"])
         for name in stale:
             start(name)
-    return paths, stale
+    return found
+
+
+def difference(wanted):
+    """Return both halves of what changes in a file. Nothing that is written here holds a secret."""
+    before = (read_if_there(wanted.path) or b"").decode("utf-8", "replace")
+    return {"before_header": wanted.path, "after_header": wanted.path, "before": before, "after": wanted.content.decode()}

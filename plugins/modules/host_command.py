@@ -71,25 +71,17 @@ removed:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.simple_m365.relay.plugins.module_utils import _host_command, _services
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
-from ansible_collections.simple_m365.relay.plugins.module_utils._files import read_if_there
 from ansible_collections.simple_m365.relay.plugins.module_utils._tokens import LockedError
 
 
 def main():
     """Run the module."""
     module = AnsibleModule({"settings": {"type": "dict", "required": True}, "units": {"type": "dict", "required": True}}, supports_check_mode=True)
-    settings, units = module.params["settings"], module.params["units"]
     try:
-        texts = {wanted.path: (read_if_there(wanted.path) or b"", wanted.content) for wanted in _host_command.wanted_files(settings, units)}
-        files, restarted, removed = _host_command.apply(settings, units, module.check_mode)
+        found = _host_command.apply(module.params["settings"], module.params["units"], module.check_mode)
     except (_services.ServiceFailed, CommandError, LockedError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
-    diff = [
-        {"before_header": path, "after_header": path, "before": texts[path][0].decode("utf-8", "replace"), "after": texts[path][1].decode()}
-        for path in files if not path.startswith(_services.PROGRAM)
-    ]
-    diff += [{"before_header": path, "after_header": "/dev/null", "before": "(removed)\n", "after": ""} for path in removed]
-    module.exit_json(changed=bool(files or restarted or removed), files=files, restarted=restarted, removed=removed, diff=diff)
+    module.exit_json(changed=bool(found["files"] or found["restarted"] or found["removed"]), **found)
 
 
 if __name__ == "__main__":

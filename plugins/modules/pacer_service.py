@@ -57,31 +57,25 @@ files:
   type: list
   elements: str
 restarted:
-  description: Whether the service was started anew.
+  description: Units that were started anew.
   returned: success
-  type: bool
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.simple_m365.relay.plugins.module_utils import _pacer_service, _services
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
-from ansible_collections.simple_m365.relay.plugins.module_utils._files import read_if_there
 
 
 def main():
     """Run the module."""
     module = AnsibleModule({"settings": {"type": "dict", "required": True}, "unit": {"type": "str", "required": True}}, supports_check_mode=True)
-    settings, unit = module.params["settings"], module.params["unit"]
     try:
-        texts = {wanted.path: (read_if_there(wanted.path) or b"", wanted.content) for wanted in _pacer_service.wanted_files(settings, unit)}
-        files, restarted = _pacer_service.apply(settings, unit, module.check_mode)
+        found = _pacer_service.apply(module.params["settings"], module.params["unit"], module.check_mode)
     except (_services.ServiceFailed, CommandError, OSError, ValueError) as error:
         module.fail_json(msg=str(error))
-    diff = [
-        {"before_header": path, "after_header": path, "before": texts[path][0].decode("utf-8", "replace"), "after": texts[path][1].decode()}
-        for path in files if not path.startswith(_services.PROGRAM)
-    ]
-    module.exit_json(changed=bool(files or restarted), files=files, restarted=bool(restarted), diff=diff)
+    module.exit_json(changed=bool(found["files"] or found["restarted"]), **found)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,14 @@ MAILBOX = "scans@corp.test"
 FAMILIES = ["IPv4", "IPv6"]
 RECIPIENT = "alice@partner.test"
 PASSWORDS = {"scanner": "planted-Pa55word-scanner", "printer": "planted-Pa55word-printer"}
+EXPIRE = r"""
+import json, os
+path = "/var/lib/m365-relay/tokens/%s"
+token = json.load(open(path))
+token["expiry"] = "1"
+with open(path, "r+") as stream:
+    stream.truncate(0); json.dump(token, stream)
+"""
 
 
 def pytest_addoption(parser):
@@ -113,9 +121,31 @@ def play(start_play):
     return run
 
 
+@pytest.fixture(scope="session")
+def deploy(microsoft, play):
+    """Deploy with these variables beside the inventory's, while Microsoft is as at the start and this person answers every code."""
+    def run(variables=None, person=MAILBOX):
+        microsoft("POST", "/reset")
+        microsoft("POST", "/person", {"account": person})
+        done = play("site", variables=variables)
+        assert done.returncode == 0, done.stdout
+    return run
+
+
 def token_file(host):
     """Return the content of the relay's token file."""
     return host.check_output("cat /var/lib/m365-relay/tokens/%s", MAILBOX)
+
+
+def expire(host):
+    """Make the relay believe that its access token has run out, as it does every hour, and close its open connections."""
+    host.check_output("python3 -c %s", EXPIRE % MAILBOX)
+    host.check_output("postfix reload")
+
+
+def refreshes_by_the_plugin(lab):
+    """Return the token requests that came from the plugin itself."""
+    return [event for event in lab("GET", "/requests") if event.get("grant") == "refresh_token" and "xoauth2" in event["agent"]]
 
 
 def fingerprint(host):

@@ -34,15 +34,11 @@ RENEW = [fault for fault in TABLE["SIGN_IN"] if fault not in AT_A_SIGN_IN]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def signed_in(microsoft, play):
+def signed_in(deploy):
     """Begin with a relay that is as the inventory says, and leave one."""
-    for turn in ("before", "after"):
-        microsoft("POST", "/reset")
-        microsoft("POST", "/person", {"account": MAILBOX})
-        done = play("site")
-        assert done.returncode == 0, done.stdout
-        if turn == "before":
-            yield
+    deploy()
+    yield
+    deploy()
 
 
 @pytest.fixture(scope="module")

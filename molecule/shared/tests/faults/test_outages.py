@@ -7,32 +7,12 @@ import collections
 import json
 
 import pytest
-from conftest import MAILBOX, RECIPIENT, connect, message, submit, token_file, wait_for
-
-EXPIRE = r"""
-import json, os
-path = "/var/lib/m365-relay/tokens/%s"
-token = json.load(open(path))
-token["expiry"] = "1"
-with open(path, "r+") as stream:
-    stream.truncate(0); json.dump(token, stream)
-"""
-
-
-def expire(host):
-    """Make the relay believe that its access token has run out, as it does every hour, and close its open connections."""
-    host.check_output("python3 -c %s", EXPIRE % MAILBOX)
-    host.check_output("postfix reload")
+from conftest import MAILBOX, RECIPIENT, connect, expire, message, refreshes_by_the_plugin, submit, token_file, wait_for
 
 
 def queue(host):
     """Return the messages that wait on the relay."""
     return [json.loads(line) for line in host.check_output("postqueue -j").splitlines()]
-
-
-def refreshes_by_the_plugin(lab):
-    """Return the token requests that came from the plugin itself."""
-    return [event for event in lab("GET", "/requests") if event.get("grant") == "refresh_token" and "xoauth2" in event["agent"]]
 
 
 def hand_over(bed, count):
@@ -64,15 +44,11 @@ def assert_all_arrive_once(lab, host, sent):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def signed_in(microsoft, play):
+def signed_in(deploy):
     """Begin with a relay that is as the inventory says, and leave one."""
-    for turn in ("before", "after"):
-        microsoft("POST", "/reset")
-        microsoft("POST", "/person", {"account": MAILBOX})
-        done = play("site")
-        assert done.returncode == 0, done.stdout
-        if turn == "before":
-            yield
+    deploy()
+    yield
+    deploy()
 
 
 def test_an_expired_access_token_is_renewed_once_and_mail_flows(bed, lab, host):

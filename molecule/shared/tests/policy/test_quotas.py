@@ -19,14 +19,11 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def deployed(play, microsoft):
+def deployed(deploy):
     """Deploy with quotas; afterwards as before."""
-    for variables in (SETTINGS, {}):
-        microsoft("POST", "/reset")
-        done = play("site", variables=variables)
-        assert done.returncode == 0, done.stdout
-        if variables:
-            yield
+    deploy(SETTINGS)
+    yield
+    deploy()
 
 
 @pytest.fixture

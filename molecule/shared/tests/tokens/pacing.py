@@ -74,17 +74,12 @@ def quiet(host):
 
 
 @pytest.fixture(scope="module")
-def scaled(host, play, microsoft):
+def scaled(host, deploy):
     """A relay whose pacer counts in windows of six seconds; afterwards as before."""
-    microsoft("POST", "/reset")
-    microsoft("POST", "/person", {"account": MAILBOX})
-    done = play("site")
-    assert done.returncode == 0, done.stdout
+    deploy()
     settings(host, messages=LIMIT, seconds=WINDOW, margin=MARGIN)
     yield
-    microsoft("POST", "/reset")
-    done = play("site")
-    assert done.returncode == 0, done.stdout
+    deploy()
 
 
 @pytest.fixture

@@ -29,14 +29,10 @@ def variables(grant, credentials):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def person_again(microsoft, play):
+def person_again(deploy):
     """In the end the relay is signed in by a person again, which is an ordinary run too."""
     yield
-    microsoft("POST", "/reset")
-    microsoft("POST", "/person", {"account": MAILBOX})
-    done = play("site")
-    microsoft("POST", "/reset")
-    assert done.returncode == 0, done.stdout
+    deploy()
 
 
 @pytest.mark.parametrize("grant", ["client_secret", "pem", "pfx"])

@@ -33,14 +33,10 @@ def signed_in(lab, play, three):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_again(microsoft, play):
+def one_again(deploy):
     """In the end there is the usual identity alone."""
     yield
-    microsoft("POST", "/reset")
-    microsoft("POST", "/person", {"account": MAILBOX})
-    done = play("site")
-    microsoft("POST", "/reset")
-    assert done.returncode == 0, done.stdout
+    deploy()
 
 
 def tokens(host):

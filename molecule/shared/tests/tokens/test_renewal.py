@@ -22,16 +22,11 @@ HOOK = "[Service]\nType=oneshot\nExecStart=/usr/bin/touch /run/admin-was-told\n"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def usual_again(microsoft, relay_for_module, play):
+def usual_again(deploy, relay_for_module):
     """In the end the relay is as it was."""
     yield
-    microsoft("POST", "/reset")
-    microsoft("POST", "/person", {"account": MAILBOX})
-    relay_for_module.run("m365-relay token renew --force")
-    done = play("site")
-    microsoft("POST", "/reset")
+    deploy()
     relay_for_module.check_output("rm -f /etc/systemd/system/tell-the-admin.service /run/admin-was-told; systemctl daemon-reload")
-    assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture

@@ -16,19 +16,12 @@ POLICY = [{"logins": ["printer"], "mailbox": SHARED}]
 
 
 @pytest.fixture(scope="module")
-def two(host, play, microsoft):
+def two(host, deploy):
     """A relay with two identities; afterwards one."""
-    microsoft("POST", "/reset")
-    microsoft("POST", "/person", {"account": MAILBOX})
-    identities = [{"mailbox": MAILBOX, **APP}, {"mailbox": SHARED, **APP}]
-    done = play("site", variables={"xoauth2_identities": identities, "sender_policy_logins": POLICY})
-    assert done.returncode == 0, done.stdout
+    deploy({"xoauth2_identities": [{"mailbox": MAILBOX, **APP}, {"mailbox": SHARED, **APP}], "sender_policy_logins": POLICY})
     settings(host, messages=LIMIT, seconds=WINDOW, margin=MARGIN)
     yield
-    microsoft("POST", "/reset")
-    microsoft("POST", "/person", {"account": MAILBOX})
-    done = play("site")
-    assert done.returncode == 0, done.stdout
+    deploy()
     assert "shared" not in host.check_output("cat /etc/postfix/master.cf /etc/m365-relay/pacer.json")
 
 
