@@ -48,7 +48,7 @@ def test_a_dead_proxy_is_no_reason_to_go_without_it(lab, host, proxied):
     token = token_file(host)
     host.check_output("systemctl stop tinyproxy")
     told = json.loads(host.run("m365-relay token renew --force --json").stdout)
-    assert [one["problem"] for one in told] == ["sign_in_page_unreachable"]
+    assert [one["problem"] for one in told] == ["proxy_unreachable"]
     assert token_file(host) == token
     host.check_output("systemctl start tinyproxy; m365-relay token renew --force")
 
