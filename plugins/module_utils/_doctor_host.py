@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from . import _open_relay, _postfix_unit, _queue, _tokens
+from . import _open_relay, _plugin, _postfix_unit, _queue, _tokens
 from ._commands import CommandError, run
 from ._doctor_network import Failed
 from ._postfix_checks import syntax_problems
@@ -20,7 +20,7 @@ LOOK = '[ -x "$1" ] || { echo "may not enter $1"; exit; }; [ -w "$1" ] || { echo
 def plugin():
     """See that the SASL library loads the plugin."""
     try:
-        if b"SASL mechanism: XOAUTH2" in run(["saslpluginviewer", "-c", "-m", "XOAUTH2"], check=False).stdout:
+        if _plugin.loads():
             return "sasl-xoauth2"
     except CommandError as error:
         raise Failed("plugin_missing", str(error)) from None

@@ -18,6 +18,7 @@ from . import (
     _doctor_token,
     _mail_log,
     _open_relay,
+    _plugin,
     _postfix_checks,
     _postfix_proof,
     _postfix_unit,
@@ -30,5 +31,5 @@ from . import (
 
 MODULES = (
     _certificate, _cli_common, _cli_doctor, _cli_explain, _cli_log, _cli_queue, _cli_status, _commands, _doctor, _doctor_host, _doctor_network, _doctor_token,
-    _mail_log, _open_relay, _postfix_checks, _postfix_proof, _postfix_unit, _queue, _status, _status_text, _transports, *_sender_service.MODULES,
+    _mail_log, _open_relay, _plugin, _postfix_checks, _postfix_proof, _postfix_unit, _queue, _status, _status_text, _transports, *_sender_service.MODULES,
 )

@@ -3,7 +3,7 @@
 
 A row is a dict: at (seconds), queue_id, who (account or client that handed it over), sender, recipients (list), lane (Postfix's service that
 delivered it, "" for the common one), result (delivered, deferred, bounced, expired, refused: not taken at all), cause (name in the
-catalogue, or None), reply.
+catalogue, or None), reply, relay and status_code (of the server that answered; None where none did).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CLIENT = re.compile(r"client=(\S+\[[^\]]*\])")
 LOGIN = re.compile(r"sasl_username=([^,\s]+)")
 FROM = re.compile(r"from=<(.*?)>")
 TO = re.compile(r"\bto=<(.*?)>")
-DELIVERY = re.compile(r"to=<(.*?)>,.* relay=([^,]+),.* status=(\w+) \((.*)\)\s*$", re.DOTALL)
+DELIVERY = re.compile(r"to=<(.*?)>,.* relay=([^,]+),.* dsn=([\d.]+), status=(\w+) \((.*)\)\s*$", re.DOTALL)
 REJECT = re.compile(r"(?:milter-)?reject: \S+ from (\S+\[[^\]]*\])\S*: (\d{3} .*?|\d\.\d\.\d .*?)(?:; from=<(.*?)>.*)?$", re.DOTALL)
 EXPIRED = "status=expired, returned to sender"
 RESULTS = {"sent": "delivered", "deferred": "deferred", "bounced": "bounced", "expired": "expired"}
@@ -89,9 +89,10 @@ def learn(at, program, text, known):
         about["sender"] = sender.group(1)
         return row(at, queue_id, about, "expired", EXPIRED, program) if EXPIRED in said else None
     delivery = DELIVERY.match(said)
-    if delivery and delivery.group(3) in RESULTS:
-        recipient, _relay, status, reply = delivery.groups()
-        return row(at, queue_id, about, RESULTS[status], reply, program, [recipient])
+    if delivery and delivery.group(4) in RESULTS:
+        recipient, relay, status_code, status, reply = delivery.groups()
+        found = row(at, queue_id, about, RESULTS[status], reply, program, [recipient])
+        return dict(found, relay=None if relay == "none" else relay, status_code=status_code)
     return None
 
 
@@ -114,7 +115,7 @@ def row(at, queue_id, about, result, reply, program, recipients=()):
         name = entry["name"] if entry else None
     service = program.split("/")[1] if program.count("/") >= 2 else ""
     return {"at": at, "queue_id": queue_id, "who": about["who"], "sender": about["sender"], "recipients": list(recipients), "lane": service, "result": result,
-            "cause": name, "reply": redacted(reply)}
+            "cause": name, "reply": redacted(reply), "relay": None, "status_code": None}
 
 
 def messages(lines):

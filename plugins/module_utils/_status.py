@@ -42,7 +42,7 @@ def gather(now=None):
         asked = {
             "ports": pool.submit(ports, parameters, services),
             "queue": pool.submit(_queue.summary, parameters["queue_directory"], now),
-            "identities": pool.submit(lambda: [identity_status(identity, number == 0, now) for number, identity in enumerate(identities)]),
+            "identities": pool.submit(lambda: [identity_status(identity, now) for identity in identities]),
             "accounts": pool.submit(accounts),
             "certificate": pool.submit(certificate, parameters),
             "timer": pool.submit(unit_is_active, TIMER),
@@ -86,13 +86,13 @@ def greeting(address, port):
         return {"ok": False, "answer": f"does not answer: {error}"}
 
 
-def identity_status(identity, is_default, now):
+def identity_status(identity, now):
     """Return what is known of one identity, its token and its last successes."""
     mailbox = identity["mailbox"]
     state = _renewal.known(mailbox)
     used_at = max(state["signed_in_at"], state["renewed_at"])
     clock = used_at and not _tokens.is_app_only(identity)
-    accepted, login = last_successes(mailbox, is_default)
+    accepted, login = last_successes(mailbox)
     return {
         "mailbox": mailbox, "sign_in_as": identity["sign_in_as"], "tenant_id": identity["tenant_id"], "grant": identity["grant"],
         "token": token(identity, state, now),
@@ -118,9 +118,9 @@ def token(identity, state, now):
     return {"state": wrong[0] if wrong else "good" if expires_at > now else "expired", "whose": whose, "expires_at": expires_at}
 
 
-def last_successes(mailbox, is_default):
+def last_successes(mailbox):
     """Return when Microsoft last accepted a message of a mailbox, and when the doctor last logged in for it; 0 for what the journal does not know."""
-    programs = [f"postfix/{_transports.lane(mailbox, bulk)}/smtp" for bulk in (False, True)] + (["postfix/smtp"] if is_default else [])
+    programs = [f"postfix/{_transports.lane(mailbox, bulk)}/smtp" for bulk in (False, True)]
     accepted = _mail_log.last(programs, ACCEPTED)
     login = _mail_log.last([DOCTOR], LOGIN.replace(".*", mailbox.replace(".", r"\.")))
     return int(accepted[0]) if accepted else 0, int(login[0]) if login else 0

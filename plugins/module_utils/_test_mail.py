@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import smtplib
 import ssl
@@ -11,14 +10,14 @@ import time
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, make_msgid
 
+from . import _mail_log, _relay_settings, _transports
 from ._certificate import leaf
-from ._commands import run
 from ._postfix_checks import certificate_files
 from ._postfix_proof import addresses
 
 PORT = 587
 QUEUED = re.compile(r"queued as ([0-9A-Za-z]+)")
-OUTCOMES = {"sent": "delivered", "deferred": "deferred", "bounced": "refused", "expired": "refused"}
+OUTCOMES = {"delivered": "delivered", "deferred": "deferred", "bounced": "refused", "expired": "refused", "refused": "refused"}
 
 
 class Refused(Exception):
@@ -80,31 +79,28 @@ def text(reply):
 
 
 def follow(queue_id, since, timeout):
-    """Read the journal until it tells what became of a message.
+    """Read the journal from a time on (seconds since 1970) until it tells what became of a message.
 
-    Returns {"outcome": "delivered"|"deferred"|"refused"|"waiting", "reply", "relay", "status_code"}: the last three None while it waits.
+    Returns outcome (delivered, deferred, refused, waiting) and reply, relay, status_code, cause and lane as in _mail_log; None while it waits.
     """
     deadline = time.monotonic() + timeout
     while True:
-        found = outcome(journal(since), queue_id)
-        if found or time.monotonic() > deadline:
-            return found or {"outcome": "waiting", "reply": None, "relay": None, "status_code": None}
+        row = last_row(_mail_log.entries(f"@{since:.6f}"), queue_id)
+        if row or time.monotonic() > deadline:
+            known = {key: row and row[key] for key in ("reply", "relay", "status_code", "cause", "lane")}
+            return {"outcome": OUTCOMES[row["result"]] if row else "waiting", **known}
         time.sleep(0.5)
 
 
-def journal(since):
-    """Return what the mail programs logged since a time (seconds since the epoch), as a list of texts."""
-    output = run(["journalctl", "--quiet", "--output=json", f"--since=@{since:.6f}", "SYSLOG_FACILITY=2"]).stdout
-    messages = [json.loads(line).get("MESSAGE") for line in output.decode("utf-8", "replace").splitlines()]
-    return [message for message in messages if isinstance(message, str)]
+def last_row(lines, queue_id):
+    """Return the last word of the log about a message, or None when it says nothing yet."""
+    return next(iter([row for row in _mail_log.follow(lines) if row["queue_id"] == queue_id][::-1]), None)
 
 
-def outcome(messages, queue_id):
-    """Return what the log says about a message, the last word first, or None when it says nothing yet."""
-    delivery = re.compile(rf"{queue_id}: to=<.*?>,.* relay=([^,]+),.* dsn=([\d.]+), status=(\w+) \((.*)\)")
-    for line in reversed(messages):
-        match = delivery.match(line)
-        if match and match.group(3) in OUTCOMES:
-            relay, status_code, status, reply = match.groups()
-            return {"outcome": OUTCOMES[status], "reply": reply, "relay": None if relay == "none" else relay, "status_code": status_code}
-    return None
+def identity_of(lane):
+    """Return the identity whose mail leaves by a lane, the default one for a message that has none; {} when this host knows of none."""
+    try:
+        identities = _relay_settings.load()["identities"]
+    except _relay_settings.UnusableError:
+        identities = []
+    return next((one for one in identities if lane in (_transports.lane(one["mailbox"]), _transports.lane(one["mailbox"], bulk=True))), *identities[:1] or [{}])

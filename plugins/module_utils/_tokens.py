@@ -56,15 +56,6 @@ def _file_name(mailbox):
     return mailbox.lower()
 
 
-def known_identity():
-    """Return the identity that this host has signed in as, as far as it was written down: {} if there is none, or more than one."""
-    try:
-        found = [load(os.path.join(STATE, name)) for name in os.listdir(STATE) if name.endswith(".json")]
-    except (OSError, ValueError):
-        return {}
-    return found[0] if len(found) == 1 else {}
-
-
 def is_app_only(identity):
     """Tell whether the app signs in by itself, without a person and without a refresh token."""
     return identity["grant"] != PERSONS_GRANT

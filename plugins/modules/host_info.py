@@ -86,6 +86,7 @@ release:
 import platform
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.simple_m365.relay.plugins.module_utils import _plugin
 from ansible_collections.simple_m365.relay.plugins.module_utils._certificate import certificate_problem
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError, run
 from ansible_collections.simple_m365.relay.plugins.module_utils._postfix_unit import master_pid
@@ -108,22 +109,13 @@ def postfix_facts(installed):
     return facts
 
 
-def plugin_loads():
-    """Tell whether the SASL library lists the XOAUTH2 plugin as loaded."""
-    try:
-        done = run(["saslpluginviewer", "-c", "-m", "XOAUTH2"], check=False)
-    except CommandError:
-        return False
-    return b"SASL mechanism: XOAUTH2" in done.stdout
-
-
 def gather(certificate, key):
     """Return the facts as a dict."""
     packages = installed_packages()
     return {
         "packages": packages,
         "postfix": postfix_facts("postfix" in packages),
-        "plugin_loads": plugin_loads(),
+        "plugin_loads": _plugin.is_there(),
         "certificate_problem": certificate_problem(certificate, key) if certificate and key else None,
         "release": platform.freedesktop_os_release().get("VERSION_CODENAME"),
     }

@@ -96,7 +96,6 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.simple_m365.relay.plugins.module_utils import _catalogue, _open_relay, _test_mail
 from ansible_collections.simple_m365.relay.plugins.module_utils._commands import CommandError
-from ansible_collections.simple_m365.relay.plugins.module_utils._tokens import known_identity
 
 SENTENCES = {
     "delivered": "Delivered: {reply}",
@@ -114,17 +113,16 @@ def send(username, password, recipient, sender, timeout):
         queue_id = _test_mail.submit(
             parameters, username=username, password=password, sender=sender or recipient, recipient=recipient, timeout=timeout)
     except _test_mail.Refused as error:
-        return {"outcome": "refused", "reply": str(error), "relay": None, "status_code": None, "queue_id": None, "error_name": None}
+        return {"outcome": "refused", "reply": str(error), "relay": None, "status_code": None, "queue_id": None, "error_name": None, "lane": None}
     found = _test_mail.follow(queue_id, since, timeout)
-    entry = _catalogue.by_log_line(found["reply"]) if found["outcome"] in ("deferred", "refused") else None
-    return {"queue_id": queue_id, **found, "error_name": entry and entry["name"]}
+    return {"queue_id": queue_id, "error_name": found.pop("cause"), **found}
 
 
-def advice(name):
-    """Return what the catalogue says about an error, as an end of a sentence."""
+def advice(name, lane):
+    """Return what the catalogue says about an error, for the identity whose lane it was, as an end of a sentence."""
     if name is None:
         return ""
-    told = _catalogue.explain(_catalogue.by_name(name), **known_identity())
+    told = _catalogue.explain(_catalogue.by_name(name), **_test_mail.identity_of(lane))
     return f" This is {name}: {told['meaning']} {told['remedy']}"
 
 
@@ -146,7 +144,8 @@ def main():
         result = send(**module.params)
     except (CommandError, OSError, ValueError) as error:
         module.fail_json(msg=f"The test message could not be sent: {error}")
-    sentence = SENTENCES[result["outcome"]].format(timeout=module.params["timeout"], advice=advice(result["error_name"]), **result)
+    told = advice(result["error_name"], result.pop("lane"))
+    sentence = SENTENCES[result["outcome"]].format(timeout=module.params["timeout"], advice=told, **result)
     if result["outcome"] != "delivered":
         module.fail_json(msg=sentence, **result)
     module.exit_json(changed=False, msg=sentence, **result)

@@ -153,22 +153,20 @@ def test_a_token_that_is_not_there_or_damaged_is_told(relay):
 def test_the_90_days_are_counted_from_the_last_renewal(relay, monkeypatch):
     monkeypatch.setattr(_status._mail_log, "last", lambda programs, pattern: (NOW - 5, "x") if "status" in pattern else None)
     _renewal._remember(IDENTITY, signed_in_at=NOW - 80 * DAY, renewed_at=NOW - 10 * DAY)
-    told = _status.identity_status(IDENTITY, True, NOW)
+    told = _status.identity_status(IDENTITY, NOW)
     assert (told["days_left"], told["renewed_at"], told["last_accepted_at"], told["last_login_at"]) == (80, NOW - 10 * DAY, NOW - 5, NOW - 5)
 
 
 def test_an_app_has_no_90_days(relay, monkeypatch):
     monkeypatch.setattr(_status._mail_log, "last", lambda *_arguments: None)
-    assert _status.identity_status(dict(IDENTITY, grant="client_secret"), False, NOW)["days_left"] is None
+    assert _status.identity_status(dict(IDENTITY, grant="client_secret"), NOW)["days_left"] is None
 
 
 def test_the_journal_is_asked_for_the_lanes_of_the_identity(monkeypatch):
     asked = []
     monkeypatch.setattr(_status._mail_log, "last", lambda programs, _pattern: asked.append(programs))
-    _status.last_successes("scans@corp.test", True)
-    assert asked[0] == ["postfix/m365-scans_corp_test/smtp", "postfix/m365-scans_corp_test-bulk/smtp", "postfix/smtp"]
-    _status.last_successes("scans@corp.test", False)
-    assert asked[2] == asked[0][:2]
+    _status.last_successes("scans@corp.test")
+    assert asked[0] == ["postfix/m365-scans_corp_test/smtp", "postfix/m365-scans_corp_test-bulk/smtp"]
 
 
 @pytest.fixture

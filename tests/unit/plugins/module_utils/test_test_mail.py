@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import smtplib
-import subprocess
 
 import pytest
 from ansible_collections.simple_m365.relay.plugins.module_utils import _test_mail
@@ -31,34 +30,52 @@ ORIG_TO = SENT.replace("relay=", "orig_to=<root>, relay=")
     ([NO_NAME, SENT], "delivered", "smtp.office365.com[172.31.9.2]:587", "250 2.0.0 OK"),
     ([DENIED], "refused", "smtp.office365.com[172.31.9.2]:587", "SendAsDenied"),
 ])
-def test_the_log_tells_the_outcome(messages, outcome, relay, says):
-    found = _test_mail.outcome(messages, ID)
+def test_the_log_tells_the_outcome(monkeypatch, messages, outcome, relay, says):
+    logged(monkeypatch, messages)
+    found = _test_mail.follow(ID, 1700000000.5, 0)
     assert (found["outcome"], found["relay"]) == (outcome, relay)
     assert says in found["reply"]
 
 
+def logged(monkeypatch, *answers):
+    """Let the journal hold these messages, one list for each time that it is read."""
+    answers = list(answers)
+
+    def entries(since):
+        assert since == "@1700000000.500000"
+        return [(1700000001.0, "postfix/m365-billing_corp_test-bulk/smtp", text) for text in answers.pop(0)]
+    monkeypatch.setattr(_test_mail._mail_log, "entries", entries)
+    monkeypatch.setattr(_test_mail.time, "sleep", lambda _seconds: None)
+    return answers
+
+
 @pytest.mark.parametrize("messages", [[], [OTHER], [f"{ID}: client=localhost[127.0.0.1]"], [f"x {SENT}"]])
-def test_the_log_of_other_messages_tells_nothing(messages):
-    assert _test_mail.outcome(messages, ID) is None
+def test_the_log_of_other_messages_tells_nothing(monkeypatch, messages):
+    logged(monkeypatch, messages)
+    nothing = {"outcome": "waiting", "reply": None, "relay": None, "status_code": None, "cause": None, "lane": None}
+    assert _test_mail.follow(ID, 1700000000.5, -1) == nothing
 
 
 def test_the_journal_is_read_until_it_tells(monkeypatch):
-    answers = [b"", b'{"MESSAGE": [1, 2]}\n{"PRIORITY": "6"}\n', f'{{"MESSAGE": "{SENT}"}}\n'.encode()]
-
-    def run(argv):
-        assert "--since=@1700000000.500000" in argv
-        assert "SYSLOG_FACILITY=2" in argv
-        return subprocess.CompletedProcess(argv, 0, answers.pop(0), b"")
-
-    monkeypatch.setattr(_test_mail, "run", run)
-    monkeypatch.setattr(_test_mail.time, "sleep", lambda _seconds: None)
-    assert _test_mail.follow(ID, 1700000000.5, 60)["outcome"] == "delivered"
-    assert answers == []
+    left = logged(monkeypatch, [], [OTHER], [DENIED])
+    found = _test_mail.follow(ID, 1700000000.5, 60)
+    assert (found["outcome"], found["status_code"], found["cause"]) == ("refused", "5.2.252", "send_as_denied")
+    assert found["lane"] == "m365-billing_corp_test-bulk"
+    assert left == []
 
 
-def test_silence_ends_with_the_timeout(monkeypatch):
-    monkeypatch.setattr(_test_mail, "run", lambda argv: subprocess.CompletedProcess(argv, 0, b"", b""))
-    assert _test_mail.follow(ID, 0, 0) == {"outcome": "waiting", "reply": None, "relay": None, "status_code": None}
+@pytest.mark.parametrize(("lane", "mailbox"), [
+    ("m365-billing_corp_test", "billing@corp.test"), ("m365-billing_corp_test-bulk", "billing@corp.test"), ("m365-scans_corp_test", "scans@corp.test"),
+    ("", "scans@corp.test"), (None, "scans@corp.test"),
+])
+def test_the_identity_is_known_by_its_lane(monkeypatch, lane, mailbox):
+    monkeypatch.setattr(_test_mail._relay_settings, "load", lambda: {"identities": [{"mailbox": "scans@corp.test"}, {"mailbox": "billing@corp.test"}]})
+    assert _test_mail.identity_of(lane) == {"mailbox": mailbox}
+
+
+def test_a_host_without_settings_knows_no_identity(monkeypatch, tmp_path):
+    monkeypatch.setattr(_test_mail._relay_settings, "PATH", str(tmp_path / "relay.json"))
+    assert _test_mail.identity_of("m365-scans_corp_test") == {}
 
 
 class Client:

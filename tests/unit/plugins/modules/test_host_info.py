@@ -32,6 +32,7 @@ def host(monkeypatch, tmp_path):
         return subprocess.CompletedProcess(argv, 0, answers[argv[0]], b"")
 
     monkeypatch.setattr(host_info, "run", run)
+    monkeypatch.setattr(host_info._plugin, "run", run)
     monkeypatch.setattr(host_info.platform, "freedesktop_os_release", lambda: {"ID": "debian", "VERSION_CODENAME": "trixie"})
     return answers
 
