@@ -84,12 +84,7 @@ def sign_in_connection(identity, context):
     host, port = sign_in_endpoint(identity)
     connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, context=context)
     if identity["proxy"]:
-        proxy = urllib.parse.urlsplit(identity["proxy"])
-        headers = {}
-        if proxy.username:
-            words = f"{urllib.parse.unquote(proxy.username)}:{urllib.parse.unquote(proxy.password or '')}"
-            headers["Proxy-Authorization"] = f"Basic {base64.b64encode(words.encode()).decode()}"
-        connection.set_tunnel(identity["login_host"], 443, headers)
+        connection.set_tunnel(identity["login_host"], 443)
     return connection
 
 

@@ -125,6 +125,13 @@ def test_what_is_broken_on_the_host_is_named_and_nothing_is_changed(lab, host, w
     assert found[1]["first_failure"]["remedy"]
 
 
+def test_a_host_that_cannot_be_asked_has_its_line_in_the_table(play):
+    done = play("status", variables={"relay_hosts": "m365_relays:clients"})
+    assert done.returncode == 0, done.stdout
+    assert "! client: It cannot be found out how the relay is: postconf is not installed" in done.stdout
+    assert "all answer" in done.stdout
+
+
 def test_playbooks_show_the_same(lab, host, play):
     done = play("status")
     assert done.returncode == 0 and "all answer" in done.stdout and MAILBOX in done.stdout, done.stdout

@@ -9,7 +9,7 @@ import pytest
 from conftest import MAILBOX, expire, refreshes_by_the_plugin, submit, token_file
 
 LOG = "/var/log/tinyproxy/tinyproxy.log"
-AUTHORITY, STRANGER = "/root/authority.pem", "/root/stranger.pem"
+AUTHORITY, STRANGER = "/etc/ssl/authority.pem", "/etc/ssl/stranger.pem"
 MAKE = f"""
 set -e
 cp /usr/local/share/ca-certificates/m365-lab.crt {AUTHORITY}

@@ -118,7 +118,8 @@ def answers(monkeypatch, **said):
         if argv[0] not in said:
             raise CommandError(f"{argv[0]} is not installed")
         return subprocess.CompletedProcess(argv, 0, said[argv[0]].encode(), b"")
-    monkeypatch.setattr(_doctor_host, "run", run)
+    for user in (_doctor_host, _doctor_host._plugin):
+        monkeypatch.setattr(user, "run", run)
     return calls
 
 
